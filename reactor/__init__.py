@@ -1,0 +1,1 @@
+"""When X happens, do Y, then Z, unless A, and only if B."""
