@@ -54,7 +54,9 @@ def parse_size(text: str) -> Size:
     """Bytes of `64KiB`; ValueError with the remedy if the text is no size."""
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"{text!r} is no size: write a number with B, KiB, MiB or GiB, such as 64KiB")
+        raise ValueError(
+            f"{text!r} is no size: write a number with B, KiB, MiB or GiB, such as 64KiB"
+        )
     return Size(float(match[1]) * _BYTES[match[2]])
 
 
