@@ -16,7 +16,8 @@ class Place(Struct, frozen=True):
 class Problem(Struct, frozen=True):
     """One mistake: where it is, what is wrong, and the remedy inside the message.
 
-    `snippet` is the source line and `repaired` the same line (or lines) as it should be, where we know.
+    `snippet` is the source line and `repaired` the same line (or lines) as it should be, where we
+    know.
     """
 
     place: Place

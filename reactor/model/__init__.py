@@ -1,1 +1,4 @@
-"""What Reactor talks about: events, flows, executions, requests. Frozen data, no behaviour beyond itself."""
+"""What Reactor talks about.
+
+Events, flows, executions, requests. Frozen data, no behaviour beyond itself.
+"""

@@ -1,4 +1,7 @@
-"""One thing that happened: as a source received it, as the store keeps it, and what became of it."""
+"""One thing that happened.
+
+As a source received it, as the store keeps it, and what became of it.
+"""
 
 import asyncio
 from typing import Any
@@ -9,9 +12,12 @@ from msgspec import Struct
 class Received(Struct, frozen=True, kw_only=True, gc=False):
     """What a source hands to `emit`.
 
-    `fields` are the source's own names beside `event.data` (declared by its Spec). `identity` is unique per
-    source instance; `digest` (of the body) tells a repeat from another body under the same identity.
-    `position` is stored in the same commit. `undecodable` says why raw `data` could not be decoded: it goes to
+    `fields` are the source's own names beside `event.data` (declared by its Spec). `identity` is
+    unique per
+    source instance; `digest` (of the body) tells a repeat from another body under the same
+    identity.
+    `position` is stored in the same commit. `undecodable` says why raw `data` could not be
+    decoded: it goes to
     the dead letters. `wait` asks for the outcome of the execution.
     """
 
@@ -30,7 +36,10 @@ class Received(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Event(Struct, frozen=True, gc=False):
-    """An event as the store keeps it; `source` is the word, `instance` the subscription it came from."""
+    """An event as the store keeps it.
+
+    `source` is the word, `instance` the subscription it came from.
+    """
 
     id: int
     source: str
@@ -68,8 +77,10 @@ class Started(Struct, frozen=True, gc=False):
 class Receipt(Struct, frozen=True, gc=False):
     """What became of an event, given after its commit.
 
-    `event` is None when no flow wanted it (nothing was stored). A duplicate carries the first one's ids;
-    `conflict` means the same identity came with another body. `refused_secs` is set when a throttle refused
+    `event` is None when no flow wanted it (nothing was stored). A duplicate carries the first
+    one's ids;
+    `conflict` means the same identity came with another body. `refused_secs` is set when a
+    throttle refused
     it. `outcome` is there when `Received.wait` asked for it and one execution started.
     """
 

@@ -32,9 +32,12 @@ class Entry(Struct, frozen=True, array_like=True, gc=False):
     """One line of an execution's journal: what was decided or done at `path`.
 
     Kinds and their values (all plain data; secrets masked):
-    `vars` {name: value} · `ready` {at, input} before an outside step · `done` {status, attempts, started,
-    finished, input, output, error} · `attempt` {number, error, due} a failed attempt that will be tried again ·
-    `chose` any decision (a branch, a list, a verdict, a due time) · `once` the start record of `once: true` ·
+    `vars` {name: value} · `ready` {at, input} before an outside step · `done` {status, attempts,
+    started,
+    finished, input, output, error} · `attempt` {number, error, due} a failed attempt that will be
+    tried again ·
+    `chose` any decision (a branch, a list, a verdict, a due time) · `once` the start record of
+    `once: true` ·
     `phase` {name, error} where the execution went after `do` · `reply` the reply that was given.
     """
 
@@ -56,7 +59,10 @@ class Failure(Struct, frozen=True, kw_only=True):
 
 
 class Execution(Struct, frozen=True, kw_only=True):
-    """The stored row of an execution. Times in milliseconds; `root` is the first of a chain of retries."""
+    """The stored row of an execution.
+
+    Times in milliseconds; `root` is the first of a chain of retries.
+    """
 
     id: int
     root: int

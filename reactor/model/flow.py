@@ -21,8 +21,10 @@ class Dedup(Struct, frozen=True):
 class Trigger(Struct, frozen=True, kw_only=True):
     """One `when` of a flow.
 
-    `config` renders to what stands under the source's key (names: secrets, env, constant vars). `instance` is
-    the subscription: triggers with the same one share one source and one event. `match` is what an internal
+    `config` renders to what stands under the source's key (names: secrets, env, constant vars).
+    `instance` is
+    the subscription: triggers with the same one share one source and one event. `match` is what an
+    internal
     source asks of an event before the conditions: (field, pattern) with `*` wildcards.
     """
 
@@ -77,7 +79,8 @@ class Step(Struct, frozen=True, kw_only=True):
 class ActionStep(Step, frozen=True, kw_only=True, tag="action"):
     """A step that does an action; `config` renders to what stands under the action's key.
 
-    `authored` lists the fields whose beginning says where data may go (URLs, file paths): security.md 5 and 6.
+    `authored` lists the fields whose beginning says where data may go (URLs, file paths):
+    security.md 5 and 6.
     `strict` lists the fields in which null in mixed text is an error.
     """
 
@@ -94,7 +97,10 @@ class GroupStep(Step, frozen=True, kw_only=True, tag="group"):
 
 
 class ParallelStep(Step, frozen=True, kw_only=True, tag="parallel"):
-    """Branches that run at once; `join` is all, any, first, a number or an expression over `branches`."""
+    """Branches that run at once.
+
+    `join` is all, any, first, a number or an expression over `branches`.
+    """
 
     branches: tuple[tuple[str, tuple["AnyStep", ...]], ...]
     join: Literal["all", "any", "first"] | int | Expression = "all"
@@ -125,7 +131,10 @@ class RepeatStep(Step, frozen=True, kw_only=True, tag="repeat"):
 
 
 class WaitStep(Step, frozen=True, kw_only=True, tag="wait"):
-    """A durable wait: for a time, a time of day, a trigger or an approval (raw until it is built)."""
+    """A durable wait.
+
+    For a time, a time of day, a trigger or an approval (raw until it is built).
+    """
 
     form: Literal["duration", "until", "when", "approval"]
     config: Template | None = None
@@ -162,7 +171,10 @@ class Defaults(Struct, frozen=True, kw_only=True):
 
 
 class Flow(Struct, frozen=True, kw_only=True):
-    """A flow ready to run. `version` is its content hash, `document` the plain data that makes it again."""
+    """A flow ready to run.
+
+    `version` is its content hash, `document` the plain data that makes it again.
+    """
 
     name: str
     place: Place

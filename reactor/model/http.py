@@ -8,8 +8,10 @@ from msgspec import Struct
 class Request(Struct, frozen=True, kw_only=True, gc=False):
     """One complete request.
 
-    `path` is percent-decoded, `target` is as sent. Header names are lower case; repeated headers are joined
-    by ", ". A query name that occurs once is a text, several times a list of texts. `address` is the client's
+    `path` is percent-decoded, `target` is as sent. Header names are lower case; repeated headers
+    are joined
+    by ", ". A query name that occurs once is a text, several times a list of texts. `address` is
+    the client's
     IP address, after `server.trusted_proxies`.
     """
 

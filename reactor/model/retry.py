@@ -10,7 +10,10 @@ RETRY_AFTER_CAP_SECS = 3600.0
 
 
 class Retry(Struct, frozen=True, kw_only=True):
-    """Backoff of one step; times in seconds, `max` counts attempts after the first (None = no limit)."""
+    """Backoff of one step.
+
+    Times in seconds, `max` counts attempts after the first (None = no limit).
+    """
 
     max: int | None = None
     delay_secs: float = 1.0
@@ -32,9 +35,12 @@ def next_delay(
 ) -> float | None:
     """Seconds until the next attempt, or None when the limits are reached.
 
-    `attempts` were made so far, the first one `elapsed_secs` ago. `after_secs` (Retry-After) is obeyed up to
-    what is left of `within`, else one hour. Full jitter draws from [0, backoff] with `chance` in [0, 1);
-    exponential backoff with full jitter as in the AWS Architecture Blog, "Exponential Backoff And Jitter".
+    `attempts` were made so far, the first one `elapsed_secs` ago. `after_secs` (Retry-After) is
+    obeyed up to
+    what is left of `within`, else one hour. Full jitter draws from [0, backoff] with `chance` in
+    [0, 1);
+    exponential backoff with full jitter as in the AWS Architecture Blog, "Exponential Backoff And
+    Jitter".
     """
     if retry.max is not None and attempts > retry.max:
         return None

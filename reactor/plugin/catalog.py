@@ -40,16 +40,43 @@ ACTIONS: Mapping[str, str] = {
 }
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(
-    "schedule file poll kafka nats redis mqtt sql postgres mysql exec join grpc".split()
+    [
+        "schedule",
+        "file",
+        "poll",
+        "kafka",
+        "nats",
+        "redis",
+        "mqtt",
+        "sql",
+        "postgres",
+        "mysql",
+        "exec",
+        "join",
+        "grpc",
+    ]
 )
 LATER_ACTIONS = frozenset(
-    "kafka.publish nats.publish nats.request redis.publish redis.xadd redis.push redis.command "
-    "mqtt.publish sql email.send".split()
+    [
+        "kafka.publish",
+        "nats.publish",
+        "nats.request",
+        "redis.publish",
+        "redis.xadd",
+        "redis.push",
+        "redis.command",
+        "mqtt.publish",
+        "sql",
+        "email.send",
+    ]
 )
 
 
 class Catalog:
-    """Finds the Spec of a word: built in, or brought by a plugin (which may not take a built-in word)."""
+    """Finds the Spec of a word.
+
+    Built in, or brought by a plugin (which may not take a built-in word).
+    """
 
     def __init__(self, plugins: Iterable[Spec] = ()) -> None:
         self._plugins = {(spec.kind, spec.word): spec for spec in plugins}

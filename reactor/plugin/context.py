@@ -21,7 +21,10 @@ class Emit(Protocol):
     """Hands events to the router; what was emitted is on disk when it answers."""
 
     async def __call__(self, received: Received) -> Receipt:
-        """Store one event and say what became of it; raises `Overloaded` when nothing was stored."""
+        """Store one event and say what became of it.
+
+        Raises `Overloaded` when nothing was stored.
+        """
         ...
 
     async def many(self, received: Sequence[Received]) -> list[Receipt]:
@@ -29,7 +32,10 @@ class Emit(Protocol):
         ...
 
     def nowait(self, received: Received, done: Accepted) -> None:
-        """Like a call, without a task: `done` is called once, after the commit or with the error."""
+        """Like a call, without a task.
+
+        `done` is called once, after the commit or with the error.
+        """
         ...
 
 
@@ -42,7 +48,10 @@ class Cors(Struct, frozen=True, kw_only=True):
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """A path of the webhook listener: `/hooks/{tenant}`; a longer body than `max_body` bytes is answered 413."""
+    """A path of the webhook listener.
+
+    `/hooks/{tenant}`; a longer body than `max_body` bytes is answered 413.
+    """
 
     method: str
     path: str
@@ -56,14 +65,18 @@ class Routes(Protocol):
     def add(self, route: Route, answer: Answer) -> AbstractAsyncContextManager[None]:
         """Serve a route while the context is open.
 
-        `answer` is called on the event loop with each complete request and must call `respond` exactly once,
+        `answer` is called on the event loop with each complete request and must call `respond`
+        exactly once,
         now or later; it must not block.
         """
         ...
 
 
 class Network(Struct, frozen=True, kw_only=True):
-    """`net.allow`: host names, addresses and networks that data may name although they are not public."""
+    """`net.allow`.
+
+    Host names, addresses and networks that data may name although they are not public.
+    """
 
     allow: tuple[str, ...] = ()
 
@@ -76,7 +89,10 @@ class Files(Struct, frozen=True, kw_only=True):
 
 
 class Connection(Struct, frozen=True, kw_only=True):
-    """One entry of `connections`: its kind (`http`, `kafka`, …) and its plain config with secrets resolved."""
+    """One entry of `connections`.
+
+    Its kind (`http`, `kafka`, …) and its plain config with secrets resolved.
+    """
 
     name: str
     kind: str
@@ -197,7 +213,7 @@ class ActionContext(Protocol):
 
     @property
     def authored(self) -> Mapping[str, str]:
-        """For each `authored` field of the config: the beginning of its text that no event data wrote.
+        """For each `authored` field: the beginning of its text that no event data wrote.
 
         Equal to the whole text where no data takes part.
         """

@@ -28,10 +28,13 @@ def doc(
 ) -> msgspec.Meta:
     """What a field means, with examples, and how its text is read.
 
-    `template`: text with `${{ }}`. `expression`: a bare expression, evaluated before the action runs.
-    `deferred`: a bare expression or template that the action evaluates itself; the field's type is then
+    `template`: text with `${{ }}`. `expression`: a bare expression, evaluated before the action
+    runs.
+    `deferred`: a bare expression or template that the action evaluates itself; the field's type is
+    then
     `Expression` or `Template`. `literal`: no templates at all; `hint` says what to write instead.
-    `strict`: null inside mixed text is an error (URLs, argv, paths, topics). `authored`: who wrote the
+    `strict`: null inside mixed text is an error (URLs, argv, paths, topics). `authored`: who wrote
+    the
     beginning of the text decides what it may reach (security.md 5 and 6).
     """
     extra = {"form": form, "strict": strict, "authored": authored, "hint": hint}
@@ -41,15 +44,20 @@ def doc(
 class Spec(Struct, frozen=True, kw_only=True):
     """A word of the language: a source or an action.
 
-    `shorthand` is the field that a plain value stands for (`log: text`). `one_of` are groups of fields of which
-    exactly one is given. `check` looks at a config as written (templates and all) and yields complaints with
+    `shorthand` is the field that a plain value stands for (`log: text`). `one_of` are groups of
+    fields of which
+    exactly one is given. `check` looks at a config as written (templates and all) and yields
+    complaints with
     the path inside it. `transient` are the exceptions of `run` that may pass when tried again.
 
-    Sources: `fields` declares what comes beside `event.data`; `identity` names the config fields that make a
-    subscription (None: all of them); `match` gives (field, pattern) pairs that an event of an internal source
+    Sources: `fields` declares what comes beside `event.data`; `identity` names the config fields
+    that make a
+    subscription (None: all of them); `match` gives (field, pattern) pairs that an event of an
+    internal source
     must meet; `run` is None for internal ones. `guarantee` is said in `explain` and in the manual.
 
-    Actions: `run` is None for the engine's own words; `outside` is False where nothing outside is touched.
+    Actions: `run` is None for the engine's own words; `outside` is False where nothing outside is
+    touched.
     """
 
     word: str
@@ -117,7 +125,8 @@ def action(
 ) -> Callable[[Callable[..., Any]], Spec]:
     """Declare `async def run(config, context) -> result` as an action.
 
-    A failure is raised: `ActionFailed` says everything; an exception listed in `transient` may be retried;
+    A failure is raised: `ActionFailed` says everything; an exception listed in `transient` may be
+    retried;
     any other fails the step for good. `timeout_secs` bounds one attempt (default 5 minutes).
     """
 

@@ -25,7 +25,10 @@ class Identity(Struct, frozen=True, gc=False):
 
 
 class NewExecution(Struct, frozen=True, gc=False):
-    """An execution to insert, with its journal so far; a terminal state means that it has already ended."""
+    """An execution to insert, with its journal so far.
+
+    A terminal state means that it has already ended.
+    """
 
     execution: Execution
     journal: tuple[Entry, ...]
@@ -50,7 +53,10 @@ class Change(Struct, frozen=True, gc=False):
 
 
 class End(Struct, frozen=True, gc=False):
-    """The end of an open execution: its terminal state and its whole journal, which replaces the records."""
+    """The end of an open execution.
+
+    Its terminal state and its whole journal, which replaces the records.
+    """
 
     execution: int
     state: State
@@ -71,7 +77,10 @@ class StateValue(Struct, frozen=True, gc=False):
 
 
 class Dead(Struct, frozen=True, kw_only=True):
-    """A dead letter: an execution (`failed`, `undo`, `crash_loop`) or an event (`decode`, `removed`, `loop`)."""
+    """A dead letter.
+
+    An execution (`failed`, `undo`, `crash_loop`) or an event (`decode`, `removed`, `loop`).
+    """
 
     id: int
     kind: str
@@ -84,7 +93,10 @@ class Dead(Struct, frozen=True, kw_only=True):
 
 
 class Unwanted(Struct, frozen=True, gc=False):
-    """An event that no flow wanted and which condition stopped each flow that was asked: `{flow: reason}`."""
+    """An event that no flow wanted and which condition stopped each flow that was asked.
+
+    `{flow: reason}`.
+    """
 
     event: Event
     stopped: dict[str, str]
@@ -99,7 +111,10 @@ class Version(Struct, frozen=True):
 
 
 class FlowFile(Struct, frozen=True):
-    """The last good text of a flow file, by its path below the flows folder; text None: the file is gone."""
+    """The last good text of a flow file, by its path below the flows folder.
+
+    Text None: the file is gone.
+    """
 
     path: str
     text: str | None
@@ -133,7 +148,10 @@ class Open(Struct, frozen=True):
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """Which executions, events or dead letters to list; newest first, `before` is a cursor (an id)."""
+    """Which executions, events or dead letters to list.
+
+    Newest first, `before` is a cursor (an id).
+    """
 
     flow: str | None = None
     states: tuple[State, ...] = ()
@@ -155,13 +173,17 @@ class Pressure(Struct, frozen=True, gc=False):
 class Store(Protocol):
     """Keeps rows. One daemon at a time; all methods belong to the event loop's thread.
 
-    `submit` never blocks. A failed commit is unknown, not failed: the store reports `StorageFailed` once to the
+    `submit` never blocks. A failed commit is unknown, not failed: the store reports
+    `StorageFailed` once to the
     callback it was opened with, calls no `done` any more, and the daemon must stop.
     """
 
     @property
     def epoch(self) -> int:
-        """How many times this state was opened; executions `running` under an older epoch were cut off."""
+        """How many times this state was opened.
+
+        Executions `running` under an older epoch were cut off.
+        """
         ...
 
     @property
@@ -170,7 +192,10 @@ class Store(Protocol):
         ...
 
     def submit(self, write: Write, done: Callable[[], None] | None = None) -> None:
-        """Queue rows for the next group commit; `done` is called after it is on disk, in order of submission."""
+        """Queue rows for the next group commit.
+
+        `done` is called after it is on disk, in order of submission.
+        """
         ...
 
     def known(
@@ -196,7 +221,10 @@ class Store(Protocol):
     async def open_executions(
         self, states: Sequence[State], *, after: int, limit: int, older_epoch: bool = False
     ) -> list[Open]:
-        """Open executions in order of id, a page at a time; `older_epoch` only those of an earlier boot."""
+        """Open executions in order of id, a page at a time.
+
+        `older_epoch` only those of an earlier boot.
+        """
         ...
 
     async def load(self, executions: Sequence[int]) -> list[Open]:
@@ -220,7 +248,7 @@ class Store(Protocol):
         ...
 
     async def open_counts(self) -> dict[str, dict[State, int]]:
-        """For each flow how many executions are in each state (ended ones counted since boot are not here)."""
+        """For each flow how many executions are open, by state."""
         ...
 
     async def state_values(self) -> list[StateValue]:
@@ -242,12 +270,18 @@ class Store(Protocol):
     async def prune(
         self, *, ok_before: Mapping[str, int], failed_before: Mapping[str, int], now_ms: int
     ) -> int:
-        """Delete one chunk (at most 500) of what is past its time, by flow (key "" for all others), expired
-        identities and state included; how many rows went. Nothing an open or kept execution refers to goes."""
+        """Delete one chunk (at most 500 rows) of what is past its time; how many rows went.
+
+        The limits are by flow (key "" for all others); expired identities and state go too, and
+        nothing that an open or kept execution refers to.
+        """
         ...
 
     async def shrink(self, max_bytes: int) -> int:
-        """Delete one chunk of the oldest ended executions if the store is larger than this; how many went."""
+        """Delete one chunk of the oldest ended executions if the store is larger than this.
+
+        How many went.
+        """
         ...
 
     async def backup(self, target: Path) -> None:
