@@ -66,9 +66,10 @@ class EvaluationError(ReactorError):
 class ActionFailed(ReactorError):
     """One attempt of a step failed.
 
-    `kind` is a short word for conditions (`http`, `timeout`, `type`, `exit`, …); `transient` says whether
-    trying again may help; `after_secs` is how long the other side asked us to wait; `output` is what the
-    action can still show (`{status, headers, body}`, `{exit, stdout, stderr}`).
+    `kind` is a short word for conditions (`http`, `timeout`, `type`, `exit`, …); `transient` says
+    whether trying again may help; `after_secs` is how long the other side asked us to wait;
+    `output` is what the action can still show (`{status, headers, body}`,
+    `{exit, stdout, stderr}`).
     """
 
     def __init__(

@@ -1,11 +1,17 @@
 """Durations (`1h30m`) and sizes (`64KiB`) as users write them."""
 
 import re
+from decimal import Decimal
 
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_SECS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB|TB)")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SPELLED_OUT = re.compile(
+    r"([0-9]+)\s*(ms|s(?:ecs?|econds?)?|m(?:ins?|inutes?)?|h(?:rs?|ours?)?|d(?:ays?)?)"
+)
+# A due time this far away still fits a date; more is a slip of the finger.
+_LONGEST_DAYS = 36_500
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB|TB)")
 _BYTES = {
     "B": 1,
     "KiB": 1 << 10,
@@ -18,6 +24,7 @@ _BYTES = {
     "GB": 10**9,
     "TB": 10**12,
 }
+_LARGEST_BYTES = 8192 << 40
 
 
 class Duration(float):
@@ -32,30 +39,39 @@ class Size(int):
     __slots__ = ()
 
 
-def parse_duration(text: str) -> Duration:
-    """Seconds of `1h30m`; ValueError with the remedy if the text is no duration."""
+def parse_duration(text: object) -> Duration:
+    """Seconds of `1h30m`; ValueError with the remedy if it is no duration."""
     if not isinstance(text, str) or not _DURATION.fullmatch(text.strip()):
         raise ValueError(_duration_hint(text))
-    return Duration(sum(float(n) * _SECS[unit] for n, unit in _DURATION_PART.findall(text)))
+    secs = sum(float(count) * _MS[unit] for count, unit in _DURATION_PART.findall(text)) / 1000
+    if secs > _LONGEST_DAYS * 86_400:
+        raise ValueError(f"{text} is too long: at most {_LONGEST_DAYS}d")
+    return Duration(secs)
 
 
 def format_duration(secs: float) -> str:
-    """The shortest exact form of a duration: `1h30m`, `250ms`."""
-    ms = round(secs * 1000)
+    """The shortest form of a duration, to the millisecond: `1h30m`, `250ms`."""
+    ms = round(abs(secs) * 1000)
+    sign = "-" if secs < 0 and ms else ""
     parts = []
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+    for unit, size in reversed(_MS.items()):
         count, ms = divmod(ms, size)
         if count:
             parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
+    return sign + ("".join(parts) or "0s")
 
 
-def parse_size(text: str) -> Size:
-    """Bytes of `64KiB`; ValueError with the remedy if the text is no size."""
+def parse_size(text: object) -> Size:
+    """Bytes of `64KiB`; ValueError with the remedy if it is no size up to 8192TiB."""
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"{text!r} is no size: write a number with B, KiB, MiB or GiB, such as 64KiB")
-    return Size(float(match[1]) * _BYTES[match[2]])
+        raise ValueError(
+            f"{text!r} is no size: write a number with B, KiB, MiB or GiB, such as 64KiB"
+        )
+    size = Decimal(match[1]) * _BYTES[match[2]]
+    if size > _LARGEST_BYTES:
+        raise ValueError(f"{text} is too large: at most 8192TiB")
+    return Size(size)
 
 
 def format_size(size: int) -> str:
@@ -67,13 +83,16 @@ def format_size(size: int) -> str:
 
 
 def _duration_hint(value: object) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value} what? write {value}s (units are ms s m h d)"
     text = str(value).strip()
-    if match := re.fullmatch(r"(\d+):(\d\d)", text):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return f"{text} what? write {text}s (units are ms s m h d)"
+    if match := _SPELLED_OUT.fullmatch(text):
+        unit = match[2] if match[2] == "ms" else match[2][0]
+        return f"{text!r} is no duration: write {match[1]}{unit} (units are ms s m h d)"
+    if match := re.fullmatch(r"([0-9]+):([0-9]{2})", text):
         return f"{text} is no duration: write {int(match[1])}m{int(match[2])}s"
-    if match := re.fullmatch(r"(\d+)\s*(y|years?)", text):
+    if match := re.fullmatch(r"([0-9]+)\s*(y|years?)", text):
         return f"units are ms s m h d: write {int(match[1]) * 365}d"
-    if match := re.fullmatch(r"(\d+)\s*(w|weeks?)", text):
+    if match := re.fullmatch(r"([0-9]+)\s*(w|weeks?)", text):
         return f"units are ms s m h d: write {int(match[1]) * 7}d"
     return f"{text!r} is no duration: write a number with ms, s, m, h or d, such as 30s or 1h30m"

@@ -1,0 +1,118 @@
+"""Word → Spec. A connector is imported when a flow first uses one of its words."""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Literal
+
+from reactor.plugin.spec import Spec
+
+# Each word of the language and the connector that has it. PyInstaller reads this table too.
+SOURCES: Mapping[str, str] = {
+    "http": "reactor.connectors.http",
+    "call": "reactor.connectors.own",
+    "event": "reactor.connectors.own",
+    "flow": "reactor.connectors.own",
+    "startup": "reactor.connectors.own",
+}
+ACTIONS: Mapping[str, str] = {
+    "log": "reactor.connectors.own",
+    "set": "reactor.connectors.own",
+    "vars": "reactor.connectors.own",
+    "map": "reactor.connectors.own",
+    "emit": "reactor.connectors.own",
+    "reply": "reactor.connectors.own",
+    "fail": "reactor.connectors.own",
+    "stop": "reactor.connectors.own",
+    "http": "reactor.connectors.http",
+    "shell": "reactor.connectors.shell",
+    "file.read": "reactor.connectors.file",
+    "file.write": "reactor.connectors.file",
+    "file.append": "reactor.connectors.file",
+    "file.move": "reactor.connectors.file",
+    "file.copy": "reactor.connectors.file",
+    "file.delete": "reactor.connectors.file",
+    "file.list": "reactor.connectors.file",
+    "csv.read": "reactor.connectors.csv",
+    "csv.write": "reactor.connectors.csv",
+    "python": "reactor.connectors.python",
+}
+# Words of the language that this build does not have yet; the loader says so.
+LATER_SOURCES = frozenset(
+    [
+        "schedule",
+        "file",
+        "poll",
+        "kafka",
+        "nats",
+        "redis",
+        "mqtt",
+        "sql",
+        "postgres",
+        "mysql",
+        "exec",
+        "join",
+        "grpc",
+    ]
+)
+LATER_ACTIONS = frozenset(
+    [
+        "kafka.publish",
+        "nats.publish",
+        "nats.request",
+        "redis.publish",
+        "redis.xadd",
+        "redis.push",
+        "redis.command",
+        "mqtt.publish",
+        "sql",
+        "email.send",
+    ]
+)
+
+
+class Catalog:
+    """Finds the Spec of a word.
+
+    Built in, or brought by a plugin (which may not take a built-in word).
+    """
+
+    def __init__(self, plugins: Iterable[Spec] = ()) -> None:
+        self._plugins = {(spec.kind, spec.word): spec for spec in plugins}
+        self._found: dict[tuple[str, str], Spec] = {}
+
+    def find(self, kind: Literal["source", "action"], word: str) -> Spec | None:
+        """The Spec of a word, importing its connector if needed; None if there is no such word."""
+        if (spec := self._found.get((kind, word))) is not None:
+            return spec
+        module = (SOURCES if kind == "source" else ACTIONS).get(word)
+        spec = (
+            self._plugins.get((kind, word)) if module is None else _specs(module).get((kind, word))
+        )
+        if spec is not None:
+            self._found[kind, word] = spec
+        return spec
+
+    def words(self, kind: Literal["source", "action"]) -> list[str]:
+        """Every word of a kind, sorted."""
+        built_in = SOURCES if kind == "source" else ACTIONS
+        return sorted({*built_in, *(word for of, word in self._plugins if of == kind)})
+
+    def later(self, kind: Literal["source", "action"], word: str) -> bool:
+        """Whether the language has the word but this build does not."""
+        return word in (LATER_SOURCES if kind == "source" else LATER_ACTIONS)
+
+    def nearest(self, kind: Literal["source", "action"], word: str) -> str | None:
+        """The word that was probably meant."""
+        return next(iter(get_close_matches(word, self.words(kind), 1)), None)
+
+
+def specs_of(module: ModuleType) -> list[Spec]:
+    """The Specs that a module declares."""
+    return [value for value in vars(module).values() if isinstance(value, Spec)]
+
+
+def _specs(module: str) -> dict[tuple[str, str], Spec]:
+    found = specs_of(importlib.import_module(module))
+    return {(spec.kind, spec.word): spec for spec in found}
