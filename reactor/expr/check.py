@@ -1,4 +1,4 @@
-"""What a clean tree may hold and name: every mistake of an expression at once, and the paths it reads."""
+"""What a clean tree may hold and name: every mistake at once, and the paths it reads."""
 
 import ast
 import re
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from reactor.errors import EvaluationError
+from reactor.expr.foreign import close, method_call, path_text, unknown_function, unknown_root
 from reactor.expr.function import REQUIRED, Function
 from reactor.expr.functions import TABLE
 from reactor.expr.functions_text import pattern
 from reactor.expr.functions_time import zone
 from reactor.expr.grammar import Tree, constant_keys, literal, mistake, source, span
-from reactor.expr.hints import close, method_call, path_text, unknown_function, unknown_root
 from reactor.expr.scope import Mistake, Scope
 
 STEP_FIELDS = frozenset({"output", "status", "error", "attempts"})
@@ -334,7 +334,7 @@ class Checked:
 
 
 def arrange(function: Function, node: ast.Call, tz: str) -> list[ast.expr]:
-    """The arguments of a call in the order of the parameters, defaults filled in; ValueError if they do not fit."""
+    """The arguments in the order of the parameters, with defaults; ValueError if they do not fit."""
     params = function.params
     given = list(node.args)
     named = {each.arg: each.value for each in node.keywords}

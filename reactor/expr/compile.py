@@ -2,8 +2,8 @@
 
 The quick form reads paths with Python's own subscripts and compares with Python's own operators.
 Where an event is not of the expected form these raise, and the careful form, made of guarded calls,
-decides. In loops the quick form compares by itself only with constants, whose size is known. Code of
-either form sees no builtins and no attribute of a value but `dict.get`.
+decides. In loops the quick form compares by itself only with constants, whose size is known. Code
+of either form sees no builtins and no attribute of a value but `dict.get`.
 """
 
 import ast
@@ -148,8 +148,9 @@ class _Writer:
     def _base(self, node: ast.expr) -> ast.expr:
         """A node that is asked for a key.
 
-        A field of a root is nearly always there. Further in null is common (`head_commit`), and going on
-        with an empty map costs less than an exception; inside loops Python does not allow that form.
+        A field of a root is nearly always there. Further in null is common (`head_commit`), and
+        going on with an empty map costs less than an exception; inside loops Python does not allow
+        that form.
         """
         if isinstance(node, ast.Attribute):
             base, key = node.value, node.attr

@@ -138,8 +138,8 @@ FUNCTIONS = (
     ),
     Function(
         "bool", (Param("value", "any or null"),), "boolean",
-        "A text as true (true yes on 1) or false (false no off 0, empty); other values: whether they are "
-        "more than zero, empty or null.", 'bool("off")', False, _bool,
+        "A text as true (true yes on 1) or false (false no off 0, empty); other values: whether "
+        "they are not zero, empty or null.", 'bool("off")', False, _bool,
     ),
     Function(
         "round", (_NUMBER, Param("digits", "integer", 0)), "number",

@@ -71,7 +71,7 @@ def mistake(node: ast.expr, message: str, repaired: str | None = None) -> Mistak
 
 
 def constant_keys(node: ast.expr) -> tuple[ast.Name, tuple[str | int, ...]] | None:
-    """The name and the constant keys of a path such as `event.headers["x-y"]`; None for anything else."""
+    """The name and the constant keys of a path such as `event.headers["x-y"]`, else None."""
     keys: list[str | int] = []
     while not isinstance(node, ast.Name):
         if isinstance(node, ast.Attribute):

@@ -31,7 +31,7 @@ def field(value: Any, name: str) -> Any:
 
 
 def item(value: Any, key: Any) -> Any:
-    """The element of a list, the character of a text or the value of a map; null where there is none.
+    """The element of a list, character of a text or value of a map; null where there is none.
 
     Keys of maps are text: 5 and "5" name the same one.
     """
@@ -186,7 +186,7 @@ def multiply(left: Any, right: Any) -> Any:
     if type(left) in _NUMBERS and type(right) in _NUMBERS:
         try:
             result = left * right
-        return result if -SURE < result < SURE else number(result)
+            return result if -SURE < result < SURE else number(result)
         except OverflowError:
             raise EvaluationError("the result is no finite number") from None
     raise _no_numbers(left, "*", right)
@@ -222,7 +222,7 @@ def positive(value: Any) -> Any:
 
 
 def iterate(value: Any, fuel: Fuel, weight: int) -> Any:
-    """What a loop runs over: a list's elements or a map's keys, paid for with the size of its body."""
+    """A list's elements or a map's keys for a loop, paid for with the size of its body."""
     if type(value) is not list and not isinstance(value, dict):
         hint = ": use default([])" if value is None else ""
         raise EvaluationError(f"for runs over a list or a map, not {kind(value)}{hint}")
