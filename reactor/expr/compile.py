@@ -13,7 +13,7 @@ from types import CodeType
 from typing import Any
 
 from reactor.expr import operators
-from reactor.expr.check import arrange
+from reactor.expr.call import arrange
 from reactor.expr.function import guarded
 from reactor.expr.functions import TABLE
 from reactor.expr.grammar import Tree, constant_keys, literal

@@ -225,7 +225,7 @@ FUNCTIONS = (
     ),
     Function(
         "extract", (_TEXT, Param("pattern", "text")), "text or null",
-        "The first group of the first match of a pattern (without groups, the match); null if none.",
+        "The first group of the first match of a pattern (without groups, the match), or null.",
         r'extract("order-17 paid", "order-(\d+)")', "17", _extract,
     ),
     Function(

@@ -146,7 +146,7 @@ def _reject_word(text: str, token: Token, after: Token) -> None:
         negated = after.text == "not"
         raise _invalid(token, f"is is written {'!=' if negated else '=='}")
     if (
-        near
+        token.end == after.start
         and after.kind == "string"
         and token.text not in ("and", "or", "not", "in", "if", "else")
     ):
