@@ -146,6 +146,8 @@ class Checked:
         found = constant_keys(node)
         if found is not None:
             self._named(node, found[0], found[1], asked=asked)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Constant):
+            self._report(node, f"only maps have keys, {source(self._text, node.value)} is none")
         elif isinstance(node, ast.Attribute):
             self._path_base(node.value)
         elif isinstance(node, ast.Subscript):

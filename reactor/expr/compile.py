@@ -16,7 +16,7 @@ from reactor.expr import operators
 from reactor.expr.call import arrange
 from reactor.expr.function import guarded
 from reactor.expr.functions import TABLE
-from reactor.expr.grammar import Tree, constant_keys, literal
+from reactor.expr.grammar import Tree, literal
 from reactor.expr.values import Fuel
 
 Run = Callable[[Any, Fuel | None], Any]
@@ -300,13 +300,7 @@ class _Writer:
                 else self.write(node.slice)
             )
             node = node.value
-        found = constant_keys(node)
-        if found is not None and found[0].id not in self._locals:
-            keys.append(ast.Constant(found[0].id))
-            start: ast.expr = _load("names")
-        else:
-            start = self.write(node)
-        return _call("_has", start, ast.Tuple(keys[::-1], ast.Load()))
+        return _call("_has", self.write(node), ast.Tuple(keys[::-1], ast.Load()))
 
 
 def _is_plain(node: ast.expr) -> bool:
