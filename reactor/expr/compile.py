@@ -260,7 +260,7 @@ class _Writer:
     def _loop(self, node: ast.ListComp | ast.DictComp) -> ast.expr:
         loop = node.generators[0]
         target = loop.target
-        weight = sum(isinstance(each, ast.expr) for each in ast.walk(node))
+        weight = _weight(node)
         over = _call("_iterate", self.write(loop.iter), self._fuel(), ast.Constant(weight))
         ast.copy_location(over, loop.iter)
         outer, self._in_loop = self._in_loop, True
@@ -301,6 +301,13 @@ class _Writer:
             )
             node = node.value
         return _call("_has", self.write(node), ast.Tuple(keys[::-1], ast.Load()))
+
+
+def _weight(node: ast.ListComp | ast.DictComp) -> int:
+    """How many parts one turn of a loop computes."""
+    inner = [node.elt] if isinstance(node, ast.ListComp) else [node.key, node.value]
+    parts = [part for each in (*inner, *node.generators[0].ifs) for part in ast.walk(each)]
+    return sum(isinstance(part, ast.expr) and not isinstance(part, ast.Constant) for part in parts)
 
 
 def _is_plain(node: ast.expr) -> bool:

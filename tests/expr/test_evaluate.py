@@ -189,6 +189,8 @@ def test_a_type_error_names_the_part(text, says):
         r'regex_replace(event.long, "a.*z|a", "b")',
         'split(event.long + event.long, "a") | chunk(1)',
         "int(event.long)",
+        "int(1e300)",
+        "round(1e300)",
         "event.int * event.int",
         "[upper(event.long) for x in event.big]",
         "base64(event.long) | base64 | base64 | base64 | base64 | base64",
