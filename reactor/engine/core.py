@@ -47,7 +47,8 @@ class Outside(Struct, frozen=True, kw_only=True):
 class Engine:
     """Takes events, runs flows. Nothing here knows HTTP, YAML or SQLite.
 
-    `turn` does what is due; whoever owns the clock calls it at `next_turn` and whenever `changed` fires.
+    `turn` does what is due; whoever owns the clock calls it at `next_turn` and whenever `changed`
+    fires.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Engine:
         self.runner.use(self.intake)
 
     async def start(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> int:
-        """Serve these flows and take up what an earlier run left open; how many executions that was."""
+        """Serve these flows and take up what was left open; how many executions that was."""
         self.shared.load(await self.store.state_values())
         self.serve(flows, paused=paused)
         return await self.desk.recover()
@@ -155,7 +156,7 @@ class Engine:
             self.store.submit(Write(unwanted=rows))
 
     async def stop(self, *, limit_secs: float) -> None:
-        """Take nothing more, let what runs end within the limit, leave the rest for the next start."""
+        """Take nothing more; what runs may end within the limit, the rest runs next time."""
         self.intake.open = False
         await self.runner.drain(limit_secs)
         await self.desk.close()

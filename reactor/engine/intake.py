@@ -17,7 +17,7 @@ from reactor.engine.runner import Runner, Running
 from reactor.engine.words import Emission
 from reactor.errors import Overloaded
 from reactor.ids import Ids, id_text
-from reactor.model.event import Event, Outcome, Received, Receipt, Started
+from reactor.model.event import Event, Outcome, Receipt, Received, Started
 from reactor.model.execution import Execution, Failure, State
 from reactor.plugin.context import Accepted
 from reactor.store import Dead, End, Identity, NewExecution, Store, Unwanted, Write
@@ -191,7 +191,7 @@ class Intake:
         return self.router.listens(instance)
 
     def submit(self, write: Write, emissions: list[Emission], done: Callable[[], None]) -> None:
-        """Put what the emissions lead to into a record's write and submit it; `done` after the commit."""
+        """Put what the emissions lead to into the write and submit it; `done` after the commit."""
         plans = deque(self.plan(one.instance, one.received, id_=one.id) for one in emissions)
 
         def woven(started: list[Running]) -> None:

@@ -8,15 +8,15 @@ from msgspec import Struct
 
 from reactor.clock import instant
 from reactor.errors import EvaluationError
-from reactor.expr.parse import Expression
 from reactor.expr.equalities import equalities
+from reactor.expr.parse import Expression
 from reactor.expr.values import to_text
 from reactor.model.event import Received
 from reactor.model.flow import Flow, Trigger
 
 
 class Candidate(Struct, frozen=True, gc=False):
-    """One trigger of one flow, with the names that never change; `order` is its place in the table."""
+    """One trigger of one flow, with its constant names; `order` is its place in the table."""
 
     order: int
     flow: Flow
@@ -28,7 +28,8 @@ class Candidate(Struct, frozen=True, gc=False):
 class Decision(Struct, frozen=True, gc=False):
     """What one trigger made of one event (or of one part of it, under `split`).
 
-    `view` is the event as its expressions see it. `reason` says which condition stopped it, or the error.
+    `view` is the event as its expressions see it. `reason` says which condition stopped it, or the
+    error.
     """
 
     candidate: Candidate
@@ -50,8 +51,8 @@ class Surroundings(Struct, frozen=True):
 class _Table:
     """The triggers of one subscription, found by one constant comparison where they have one.
 
-    Of all paths that conditions compare with a constant the one with the most different values is the index;
-    triggers without it are always asked.
+    Of all paths that conditions compare with a constant the one with the most different values is
+    the index; triggers without it are always asked.
     """
 
     def __init__(self, candidates: list[Candidate]) -> None:
@@ -128,7 +129,7 @@ class Router:
     def route_all(
         self, instance: str, view: dict[str, Any], around: Surroundings, now_ms: int
     ) -> list[Decision]:
-        """Like `route`, without the index: also the triggers that a comparison rules out (for `why`)."""
+        """Like `route`, also for the triggers that the index rules out (for `why`)."""
         table = self._tables.get(instance)
         found = [] if table is None else table.all
         return [one for candidate in found for one in judge(candidate, view, around, now_ms)]
@@ -152,7 +153,7 @@ def view_of(received: Received, *, source: str, event_id: str, time_ms: int) -> 
 def judge(
     candidate: Candidate, view: dict[str, Any], around: Surroundings, now_ms: int
 ) -> Iterator[Decision]:
-    """Walk one trigger's pipeline: match, split, its conditions, the flow's conditions, key, dedup."""
+    """Walk one trigger's pipeline: match, split, its conditions, the flow's, key, dedup."""
     trigger = candidate.trigger
     for field, pattern in trigger.match:
         value: Any = view

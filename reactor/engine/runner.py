@@ -1,4 +1,4 @@
-"""Executions at work: what the machine asks for is performed, recorded, and only then gone on from."""
+"""Executions at work: what the machine asks for is performed, recorded, then gone on from."""
 
 import asyncio
 import logging
@@ -75,8 +75,8 @@ class Weaver(Protocol):
 class Runner:
     """Performs executions. All methods belong to the event loop's thread.
 
-    Order of things for one execution: rows are submitted, `done` comes after the commit, only then outside
-    steps begin. Steps of the engine's own run on without waiting.
+    Order of things for one execution: rows are submitted, `done` comes after the commit, only then
+    outside steps begin. Steps of the engine's own run on without waiting.
     """
 
     def __init__(
@@ -288,7 +288,7 @@ class Runner:
         lane.turn()
 
     def watch(self, execution: int, due_ms: int, flow: str) -> None:
-        """Wake a waiting execution at its time, if that is near; the reconciler finds the far ones."""
+        """Wake a waiting execution at its time if that is near; the reconciler finds far ones."""
         if due_ms - self._clock.now_ms() > NEAR_MS or execution in self._watched:
             return
         self._watched.add(execution)
@@ -467,7 +467,7 @@ class Runner:
     # ---- stopping
 
     async def drain(self, limit_secs: float) -> None:
-        """Begin nothing more; give what runs some time, then cancel it: it begins again at the next start."""
+        """Begin nothing more; give what runs some time, then cancel it: it runs again next time."""
         self.open = False
         if self._busy:
             self._idle = asyncio.Event()
@@ -535,7 +535,7 @@ class Runner:
 
 
 def outcome_of(opened: Open) -> Outcome:
-    """What a stored execution answered or how it ended; the state word of an open one while it runs."""
+    """What a stored execution answered or how it ended; its state word while it is open."""
     row = opened.execution
     reply = output = None
     for entry in opened.journal:

@@ -1,4 +1,4 @@
-"""The engine's own actions: log, vars, set, map, emit, reply, fail, stop. None of them touches the outside."""
+"""The engine's own actions: log, vars, set, map, emit, reply, fail, stop. All inside."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -45,7 +45,7 @@ class Stopped(Struct, frozen=True, gc=False):
 
 
 class Stage(Struct):
-    """What the words of one execution act on, and what they leave to be carried out with the next commit."""
+    """What the words of one execution act on, and what they leave for the next commit."""
 
     shared: SharedState
     new_id: Callable[[], int]
