@@ -1,0 +1,1 @@
+"""What decides and does: router, intake, machine, runner. It asks a Store to keep things, and touches no disk itself."""
