@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -24,11 +24,9 @@ class Client:
 
     async def send(self, data: bytes) -> None:
         """Write bytes; a connection that the other side ended swallows them."""
-        try:
+        with suppress(ConnectionError):
             self.writer.write(data)
             await self.writer.drain()
-        except ConnectionError:
-            pass
 
     async def answer(self, *, with_body: bool = True) -> tuple[int, dict[str, str], bytes]:
         """The next answer: status, headers, body."""
@@ -61,7 +59,7 @@ class Site:
         self.ready = True
         self.table = PathTable(lambda: self.ready)
         self.heard: list[Request] = []
-        self.held: list[Respond] = []
+        self._held: asyncio.Queue[Respond] = asyncio.Queue()
         self.listener: Listener
         self.port = 0
         self._stack = AsyncExitStack()
@@ -87,7 +85,20 @@ class Site:
     def hold(self, request: Request, respond: Respond) -> None:
         """Remember the request; the test answers."""
         self.heard.append(request)
-        self.held.append(respond)
+        self._held.put_nowait(respond)
+
+    async def held(self) -> Respond:
+        """The next request's `respond`, when `hold` got one."""
+        async with asyncio.timeout(5):
+            return await self._held.get()
+
+    async def empty(self) -> None:
+        """Wait until no client is connected."""
+        floor = self.listener._floor
+        async with asyncio.timeout(5):
+            while floor.open:
+                floor.emptied.clear()
+                await floor.emptied.wait()
 
     @asynccontextmanager
     async def client(self, **settings: Any) -> AsyncIterator[Client]:
@@ -97,10 +108,8 @@ class Site:
             yield Client(reader, writer)
         finally:
             writer.close()
-            try:
+            with suppress(OSError):
                 await writer.wait_closed()
-            except OSError:
-                pass
 
     async def ask(self, data: bytes) -> tuple[int, dict[str, str], bytes]:
         """The first answer to these bytes on a connection of their own."""

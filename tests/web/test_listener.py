@@ -67,16 +67,13 @@ async def test_pipelined_requests_are_answered_in_order_one_at_a_time(bare):
         await client.send(post(b"1") + post(b"22") + get(b"/healthz") + post(b"333"))
 
         for expected in (b"1", b"22"):
-            while not bare.held:
-                await asyncio.sleep(0)
+            respond = await bare.held()
             assert [request.body for request in bare.heard] == [expected]
             bare.heard.clear()
-            bare.held.pop()(Reply(200, expected))
+            respond(Reply(200, expected))
             assert (await client.answer())[2] == expected
         assert (await client.answer())[2] == b'{"status": "ok"}'
-        while not bare.held:
-            await asyncio.sleep(0)
-        bare.held.pop()(Reply(200, b"last"))
+        (await bare.held())(Reply(200, b"last"))
         assert (await client.answer())[2] == b"last"
 
 
@@ -87,10 +84,9 @@ async def test_a_thousand_pipelined_requests_wait_outside(bare):
     async with bare.client() as client:
         await client.send(post(b"") * 1000)
         for _ in range(1000):
-            while not bare.held:
-                await asyncio.sleep(0)
-            assert len(bare.held) == 1
-            bare.held.pop()(Reply(204))
+            respond = await bare.held()
+            assert bare._held.empty()
+            respond(Reply(204))
         for _ in range(1000):
             assert (await client.answer())[0] == 204
     assert len(bare.heard) == 1000
@@ -144,9 +140,7 @@ async def test_a_client_that_closed_its_side_gets_its_answers(bare):
         await client.send(post(b"1") + post(b"2"))
         client.writer.write_eof()
         for text in (b"one", b"two"):
-            while not bare.held:
-                await asyncio.sleep(0)
-            bare.held.pop()(Reply(200, text))
+            (await bare.held())(Reply(200, text))
 
         rest = await client.rest()
 
@@ -159,15 +153,13 @@ async def test_a_client_that_went_away_harms_nobody(bare):
     await bare.serve(answer=bare.hold)
     async with bare.client() as client:
         await client.send(post(b"1"))
-        while not bare.held:
-            await asyncio.sleep(0)
+        respond = await bare.held()
         client.writer.transport.abort()
 
-    bare.held[0](Reply(200, b"x" * 100_000))
-    bare.held[0](Reply(200))
+    respond(Reply(200, b"x" * 100_000))
+    respond(Reply(200))
 
-    while bare.listener.connections:
-        await asyncio.sleep(0)
+    await bare.empty()
     assert (await bare.ask(get(b"/healthz")))[0] == 200
 
 
@@ -337,12 +329,11 @@ async def test_a_draining_listener_finishes_what_runs(bare):
         await idle.send(get(b"/healthz"))
         await idle.answer()
         await busy.send(post(b"1") + post(b"2"))
-        while not bare.held:
-            await asyncio.sleep(0)
+        respond = await bare.held()
 
         drained = asyncio.create_task(bare.listener.drain(5))
         gone = await idle.rest()
-        bare.held.pop()(Reply(202))
+        respond(Reply(202))
         answer = await busy.answer()
 
         assert gone == b""
@@ -358,7 +349,6 @@ async def test_a_request_that_comes_while_draining_is_told_to_come_back(bare):
         await client.send(get(b"/healthz") + b"POST /hook HTTP/1.1\r\n")
         await client.answer()
         drained = asyncio.create_task(bare.listener.drain(5))
-        await asyncio.sleep(0)
         await client.send(HOST + b"\r\n")
         status, headers, _ = await client.answer()
         await client.rest()
@@ -374,8 +364,7 @@ async def test_a_drain_has_a_deadline(bare):
     await bare.serve(answer=bare.hold)
     async with bare.client() as client:
         await client.send(post(b"1"))
-        while not bare.held:
-            await asyncio.sleep(0)
+        await bare.held()
 
         assert await bare.listener.drain(0.01) is False
 
@@ -410,9 +399,11 @@ async def test_a_client_that_does_not_read_is_not_served_on(bare):
     """Answers that pile up stop the handling of further requests, then end the connection."""
     reply = Reply(200, b"x" * 100_000)
     served = []
+    started = asyncio.Event()
 
     def large(request, respond):
         served.append(request)
+        started.set()
         respond(reply)
 
     await bare.start(limits={"idle_secs": 0.05, "linger_secs": 0.05})
@@ -421,7 +412,7 @@ async def test_a_client_that_does_not_read_is_not_served_on(bare):
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     with connection:
         connection.sendall(post(b"") * 500)
-        while not served or bare.listener.connections:
-            await asyncio.sleep(0.01)
+        await started.wait()
+        await bare.empty()
 
     assert len(served) < 500
