@@ -1,0 +1,5 @@
+"""HTTP: requests that start flows, and requests that flows send."""
+
+from reactor.connectors.http.source import http as http_source
+
+__all__ = ["http_source"]
