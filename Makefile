@@ -26,7 +26,7 @@ lint: $(VENV)/dev.stamp  ## check style, form and docstrings
 	$(BIN)/ruff format --check
 
 types: $(VENV)/dev.stamp  ## check the types
-	$(BIN)/mypy
+	$(BIN)/mypy reactor tests $(wildcard packaging/bench)
 
 layers: $(VENV)/dev.stamp  ## check who imports whom
 	$(BIN)/lint-imports

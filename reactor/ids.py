@@ -39,10 +39,11 @@ def id_text(prefix: str, number: int) -> str:
 def parse_id(text: str, prefix: str) -> int:
     """The number of a public id; UsageError when it has another form."""
     head, _, letters = text.partition("_")
+    known = head == prefix and len(letters) == _LENGTH and _VALUES.keys() >= set(letters)
     number = 0
-    for letter in letters:
-        number = number << 5 | _VALUES.get(letter, _LARGEST)
-    if head != prefix or len(letters) != _LENGTH or number > _LARGEST:
+    for letter in letters if known else "":
+        number = number << 5 | _VALUES[letter]
+    if not known or number > _LARGEST:
         raise UsageError(f"{text!r} is no id of this kind: it looks like {prefix}_01hq3kz7e9d4x")
     return number
 

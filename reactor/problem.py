@@ -36,13 +36,13 @@ def render_text(problem: Problem) -> str:
     mark = "" if problem.severity == "error" else f"{problem.severity}: "
     place = problem.place
     lines = [f"{place.file}:{place.line}:{place.column}: {mark}{problem.message}"]
+    number = str(place.line)
+    gutter = max(len(number), 0 if problem.repaired is None else len("fix"))
     if problem.snippet is not None:
-        number = str(place.line)
-        pad = " " * len(number)
         before = problem.snippet[: place.column - 1]
         indent = "".join("\t" if c == "\t" else " " for c in before)
-        lines.append(f"  {number} | {problem.snippet}")
-        lines.append(f"  {pad} | {indent}{'^' * max(1, problem.width)}")
+        lines.append(f"  {number:>{gutter}} | {problem.snippet}")
+        lines.append(f"  {'':{gutter}} | {indent}{'^' * max(1, problem.width)}")
     if problem.repaired is not None:
-        lines += [f"  fix | {line}" for line in problem.repaired.splitlines()]
+        lines += [f"  {'fix':>{gutter}} | {line}" for line in problem.repaired.splitlines()]
     return "\n".join(lines)

@@ -2,7 +2,9 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -117,6 +119,27 @@ def test_nothing_is_left_for_later():
     found = [where(path) for path in ROOMS + TESTS if marks.search(path.read_text())]
 
     assert found == []
+
+
+def test_every_dependency_is_pinned():
+    """Each library that we name has one exact version, and no line says where it is fetched."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+
+    names = {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in wanted}
+    pinned = {line.partition("==")[0].lower() for line in pins}
+
+    assert [line for line in pins if not re.fullmatch(r"[\w.-]+==[\w.+!]+", line)] == []
+    assert {name.replace("_", "-") for name in pinned} >= names
+
+
+def test_the_readme_shows_the_flow_that_is_there():
+    """A newcomer reads in the README what `make run` serves."""
+    flow = (ROOT / "flows" / "hello.yaml").read_text().partition("\n")[2]
+
+    assert f"```yaml\n{flow}```\n" in (ROOT / "README.md").read_text()
 
 
 def nodes(paths: list[Path]) -> Iterator[tuple[Path, ast.AST]]:

@@ -1,0 +1,1 @@
+"""What decides and does: router, intake, machine, runner. A Store keeps things for it."""

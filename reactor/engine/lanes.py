@@ -1,0 +1,192 @@
+"""How executions of one flow share the machine: slots, keys and the queue of each key."""
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+
+from msgspec import Struct
+
+from reactor.model.flow import Run
+
+# Queued executions of a flow that are known in memory; the rest is read from the store as these go.
+BACKLOG = 10_000
+
+
+class Admission(Enum):
+    """What happens to a new execution."""
+
+    START = "start"
+    QUEUE = "queue"
+    SKIP = "skip"
+
+
+class Verdict(Struct, frozen=True):
+    """What `admit` decided; `cancel` and `supersede` name executions that must make room."""
+
+    admission: Admission
+    cancel: int | None = None
+    supersede: int | None = None
+
+
+START = Verdict(Admission.START)
+QUEUE = Verdict(Admission.QUEUE)
+SKIP = Verdict(Admission.SKIP)
+
+
+class Lane:
+    """The executions of one flow.
+
+    Invariants: at most `run.max` ids are in `running`; but for `parallel` each key has at most one
+    owner, which keeps it until its execution ends, waits included; queued executions of a key start
+    in order of their ids. `start` is called with the id of an execution whose turn has come.
+    """
+
+    def __init__(self, run: Run, start: Callable[[int], None]) -> None:
+        self.run = run
+        self.paused = False
+        self.more = False  # whether the store has queued executions that are not known here
+        self._start = start
+        self._running: set[int] = set()
+        self._owners: dict[str, int] = {}
+        self._queues: dict[str, deque[int]] = {}
+        self._ready: deque[str] = deque()
+        self._returning: deque[int] = deque()
+        self._queued = 0
+        self._last = 0
+
+    @property
+    def queued(self) -> int:
+        """Queued executions known in memory."""
+        return self._queued
+
+    @property
+    def last(self) -> int:
+        """The highest queued id known in memory: the store is asked for those after it."""
+        return self._last
+
+    @property
+    def running(self) -> int:
+        """How many slots are taken."""
+        return len(self._running)
+
+    def admit(self, execution: int, key: str | None) -> Verdict:
+        """Decide on a new execution; START has taken the slot and the key."""
+        name = self._name(key)
+        mode = self.run.mode
+        taken = mode != "parallel" and (name in self._owners or bool(self._queues.get(name)))
+        if taken and mode == "single":
+            return SKIP
+        cancel = supersede = None
+        if taken and mode in ("restart", "latest"):
+            waiting = self._queues.get(name)
+            if waiting:
+                supersede = waiting.pop()
+                self._queued -= 1
+            if mode == "restart":
+                cancel = self._owners.get(name)
+        free = len(self._running) < self.run.max and not self._returning and not self.paused
+        alone = not self._ready and not self.more
+        if free and not taken and (alone or mode != "parallel"):
+            self._take(execution, name)
+            return START
+        self.enqueue(execution, key)
+        return Verdict(Admission.QUEUE, cancel=cancel, supersede=supersede)
+
+    def enqueue(self, execution: int, key: str | None) -> None:
+        """Know a queued execution; over the bound it is left to the store."""
+        if self.more or self._queued >= BACKLOG:
+            self.more = True
+            return
+        name = self._name(key)
+        queue = self._queues.setdefault(name, deque())
+        queue.append(execution)
+        self._queued += 1
+        self._last = max(self._last, execution)
+        if len(queue) == 1 and name not in self._owners:
+            self._ready.append(name)
+
+    def own(self, execution: int, key: str | None) -> None:
+        """Take the key for an open execution found at boot (waiting ones hold no slot)."""
+        if self.run.mode != "parallel":
+            self._owners[self._name(key)] = execution
+
+    def occupy(self, execution: int) -> None:
+        """Take a slot whether one is free or not: for what runs alone, or to be cancelled."""
+        self._running.add(execution)
+
+    def refit(self, run: Run) -> None:
+        """Follow the flow's new `run`; a new mode counts for executions that come from now on."""
+        self.run = run
+
+    def resume(self, execution: int) -> None:
+        """A waiting execution is due: it takes a slot before all queued ones."""
+        self._returning.append(execution)
+
+    def park(self, execution: int) -> None:
+        """An execution waits: its slot is free, its key is not."""
+        self._running.discard(execution)
+
+    def release(self, execution: int, key: str | None, *, hold: bool = False) -> None:
+        """An execution ended; `hold` keeps the key (`on_fail: hold`) until `free`."""
+        self._running.discard(execution)
+        if not hold:
+            self.free(execution, key)
+
+    def free(self, execution: int, key: str | None) -> None:
+        """Give a key back."""
+        name = self._name(key)
+        if self._owners.get(name) != execution:
+            return
+        del self._owners[name]
+        if self._queues.get(name):
+            self._ready.append(name)
+        else:
+            self._queues.pop(name, None)
+
+    def drop(self, execution: int, key: str | None) -> None:
+        """A queued execution was cancelled."""
+        queue = self._queues.get(self._name(key))
+        if queue is not None and execution in queue:
+            queue.remove(execution)
+            self._queued -= 1
+
+    def turn(self) -> None:
+        """Start what may start now."""
+        while not self.paused and len(self._running) < self.run.max:
+            if self._returning:
+                execution = self._returning.popleft()
+                self._running.add(execution)
+            elif (found := self._pick()) is not None:
+                execution = found
+            else:
+                return
+            self._start(execution)
+
+    def knows(self, execution: int, key: str | None) -> bool:
+        """Whether a queued execution will get its turn from here."""
+        queued = execution in self._queues.get(self._name(key), ())
+        return queued or self.more or execution in self._running or execution in self._returning
+
+    def _pick(self) -> int | None:
+        while self._ready:
+            name = self._ready.popleft()
+            queue = self._queues.get(name)
+            if not queue or name in self._owners:
+                continue
+            execution = queue.popleft()
+            self._queued -= 1
+            self._take(execution, name)
+            if not queue:
+                del self._queues[name]
+            elif self.run.mode == "parallel":
+                self._ready.append(name)
+            return execution
+        return None
+
+    def _take(self, execution: int, name: str) -> None:
+        self._running.add(execution)
+        if self.run.mode != "parallel":
+            self._owners[name] = execution
+
+    def _name(self, key: str | None) -> str:
+        return "" if self.run.mode == "parallel" or key is None else key
