@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.store.made import HandClock, refuse
 
 from reactor.store.sqlite import SqliteStore, open_memory, open_sqlite
+from tests.store.made import HandClock, refuse
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """What every store keeps to, whatever is under it: writing."""
 
 import asyncio
-import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.store.made import an_entry, an_event, an_execution, an_id, started, stored
 
 from reactor.model.event import Started
 from reactor.model.execution import Entry, Failure, State
@@ -20,6 +20,7 @@ from reactor.store import (
     Version,
     Write,
 )
+from tests.store.made import an_entry, an_event, an_execution, an_id, started, stored
 
 ONE, TWO, THREE, FOUR = (an_id(number) for number in range(1, 5))
 
@@ -42,7 +43,8 @@ async def test_done_comes_after_submit_returned(store):
     heard: list[str] = []
     stored_ = asyncio.Event()
 
-    store.submit(started(ONE), lambda: (heard.append("done"), stored_.set()))
+    store.submit(started(ONE), lambda: heard.append("done"))
+    store.submit(Write(), stored_.set)
     heard.append("submitted")
     await asyncio.wait_for(stored_.wait(), 10)
 
@@ -90,7 +92,7 @@ async def test_an_execution_is_read_back_as_written(store):
         10**30,
         -(10**30),
         {"deep": [10**30, None, 1.5]},
-        datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC),
+        datetime(2024, 2, 29, tzinfo=UTC),
         {"": "", "ключ": "値"},
     ],
 )
@@ -119,7 +121,7 @@ async def test_what_cannot_be_stored_says_so_in_its_place(store):
 
 async def test_a_value_that_contains_itself_is_a_stored_error(store):
     """A cycle costs its own value, not the commit."""
-    endless: list = []
+    endless: list[Any] = []
     endless.append(endless)
 
     await stored(store, started(ONE), Write(records=[Record(ONE, (an_entry("do.0", endless),))]))
@@ -238,7 +240,7 @@ async def test_identities_are_known_after_their_commit(store):
     """A name is found with its event, executions and digest; others are None."""
     name = Identity("http:/orders", "7", ONE, (Started("orders", ONE),), b"digest", None)
     await stored(store, Write(identities=[name]))
-    found: list = []
+    found: list[Any] = []
 
     store.known([("http:/orders", "8"), ("http:/orders", "7"), ("other", "7")], found.extend)
 
@@ -249,7 +251,7 @@ async def test_identities_run_out(store, clock):
     """An identity is known until its time, not at it."""
     until = clock.ms + 10
     await stored(store, Write(identities=[Identity("s", "7", ONE, (), None, until)]))
-    found: list = []
+    found: list[Any] = []
 
     clock.ms = until - 1
     store.known([("s", "7")], found.extend)
@@ -262,7 +264,7 @@ async def test_identities_run_out(store, clock):
 async def test_an_identity_that_is_not_unicode_is_known(store):
     """What was stored under a name of any bytes is found by it."""
     await stored(store, Write(identities=[Identity("s", "\udcff", ONE, (), None, None)]))
-    found: list = []
+    found: list[Any] = []
 
     store.known([("s", "\udcff")], found.extend)
 

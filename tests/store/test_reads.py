@@ -1,11 +1,11 @@
 """What every store answers: the engine's reads and the history."""
 
 import pytest
-from tests.store.made import START_MS, an_event, an_execution, an_id, started, stored
 
 from reactor.model.execution import State
 from reactor.store import Change, Dead, NewExecution, Query, Unwanted, Write
 from reactor.store.sqlite import SqliteStore
+from tests.store.made import START_MS, an_event, an_execution, an_id, started, stored
 
 ONE, TWO, THREE, FOUR, FIVE = (an_id(number) for number in range(1, 6))
 STATES = list(State)
@@ -29,9 +29,7 @@ async def test_open_executions_come_in_pages(store):
     pages = []
     after = 0
 
-    while page := await store.open_executions(
-        [State.RUNNING, State.QUEUED], after=after, limit=2
-    ):
+    while page := await store.open_executions([State.RUNNING, State.QUEUED], after=after, limit=2):
         pages.append([found.execution.id for found in page])
         after = pages[-1][-1]
 

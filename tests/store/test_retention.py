@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from tests.store.made import DAY_MS, START_MS, an_event, an_id, refuse, started, stored
-
 from reactor.model.execution import State
 from reactor.store import Dead, Identity, Query, StateValue, Store, Version, Write
 from reactor.store.sqlite import SqliteStore, open_sqlite
+from tests.store.made import DAY_MS, START_MS, an_event, an_id, refuse, started, stored
 
 OLD = START_MS - 10 * DAY_MS
 WEEK = {"": START_MS - 7 * DAY_MS}
