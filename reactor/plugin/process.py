@@ -9,6 +9,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 from msgspec import Struct
 
@@ -121,10 +122,11 @@ class _Capture(asyncio.SubprocessProtocol):
 
 
 def _feed(transport: asyncio.SubprocessTransport, stdin: bytes) -> None:
-    pipe = transport.get_pipe_transport(0)
-    if isinstance(pipe, asyncio.WriteTransport):
+    # uvloop's transports do not derive from asyncio's.
+    pipe = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
+    if not pipe.is_closing():  # as when the program has ended already
         pipe.write(stdin)
-        pipe.close()  # after what was written
+        pipe.write_eof()
 
 
 def _limit(pid: int) -> None:
