@@ -74,7 +74,10 @@ class Checked:
         if judge := kinds.get(type(node)):
             judge(node)
         else:
-            self._report(node, _REFUSED.get(type(node), f"{source(self._text, node)} is not part of the language"))
+            self._report(
+                node,
+                _REFUSED.get(type(node), f"{source(self._text, node)} is not part of the language"),
+            )
 
     def _each_child(self, node: ast.expr) -> None:
         for child in ast.iter_child_nodes(node):
@@ -94,7 +97,9 @@ class Checked:
         if isinstance(node.op, (*_OPERATORS, ast.Not, ast.USub, ast.UAdd)):
             self._each_child(node)
         else:
-            self._report(node, _SIGNS.get(type(node.op), "this operator is not part of the language"))
+            self._report(
+                node, _SIGNS.get(type(node.op), "this operator is not part of the language")
+            )
 
     def _compare(self, node: ast.Compare) -> None:
         for sign in node.ops:
@@ -122,7 +127,10 @@ class Checked:
             return
         self._expression(loop.iter)
         if not isinstance(loop.target, ast.Name) or loop.is_async:
-            self._report(loop.target, "a loop names one thing: for x in list (for maps: entries(map), x.key, x.value)")
+            self._report(
+                loop.target,
+                "a loop names one thing: for x in list (for maps: entries(map), x.key, x.value)",
+            )
             return
         self._locals.append(loop.target.id)
         inner = [node.elt] if isinstance(node, ast.ListComp) else [node.key, node.value]
@@ -158,7 +166,9 @@ class Checked:
         else:
             self._expression(node)
 
-    def _named(self, node: ast.expr, name: ast.Name, keys: tuple[str | int, ...], *, asked: bool) -> None:
+    def _named(
+        self, node: ast.expr, name: ast.Name, keys: tuple[str | int, ...], *, asked: bool
+    ) -> None:
         root = name.id
         if root in self._locals:
             return
@@ -211,13 +221,25 @@ class Checked:
     ) -> None:
         wanted = str(keys[0])
         rest = path_text(keys[1:])
-        thing = {"steps": "step", "vars": "var", "secrets": "secret", "env": "environment variable"}.get(root)
-        said = f"there is no {thing} {wanted!r}" if thing else f"{root} has no field {wanted!r} here"
+        thing = {
+            "steps": "step",
+            "vars": "var",
+            "secrets": "secret",
+            "env": "environment variable",
+        }.get(root)
+        said = (
+            f"there is no {thing} {wanted!r}" if thing else f"{root} has no field {wanted!r} here"
+        )
         if guess := close(wanted, fields):
             better = f"{root}{path_text([guess])}"
             self._report(node, f"{said}; did you mean {better}", better + rest)
         elif fields:
-            self._report(node, f"{said}: it has {', '.join(sorted(fields))}" if not thing else f"{said}: there is {', '.join(sorted(fields))}")
+            self._report(
+                node,
+                f"{said}: it has {', '.join(sorted(fields))}"
+                if not thing
+                else f"{said}: there is {', '.join(sorted(fields))}",
+            )
         else:
             self._report(node, said)
 
@@ -234,10 +256,18 @@ class Checked:
             better = f"item{path_text(keys[2:])}"
             self._report(node, f"the current one is item: {better}", better)
         elif guess := close(wanted, STEP_FIELDS):
-            self._report(node, f"a step has no {wanted!r}; did you mean {step}.{guess}", f"{step}.{guess}{path_text(keys[2:])}")
+            self._report(
+                node,
+                f"a step has no {wanted!r}; did you mean {step}.{guess}",
+                f"{step}.{guess}{path_text(keys[2:])}",
+            )
         else:
             better = f"{step}.output{path_text(keys[1:])}"
-            self._report(node, f"a step has output, status, error and attempts; did you mean {better}", better)
+            self._report(
+                node,
+                f"a step has output, status, error and attempts; did you mean {better}",
+                better,
+            )
         return False
 
     def _call(self, node: ast.Call) -> None:
@@ -283,7 +313,10 @@ class Checked:
             if value is argument:
                 continue
             if type(value) not in param.types:
-                self._report(argument, f"{function.name} takes {param.kind} as {param.name}: {function.example}")
+                self._report(
+                    argument,
+                    f"{function.name} takes {param.kind} as {param.name}: {function.example}",
+                )
             elif isinstance(value, str) and argument.col_offset:
                 try:
                     if param.name == "pattern":

@@ -71,7 +71,7 @@ def _uuid(fuel: Fuel, name: str) -> str:
 
 
 def _urlencode(fuel: Fuel, value: str | dict[str, Any]) -> str:
-    if type(value) is str:
+    if isinstance(value, str):
         return _quoted(fuel, value)
     pairs = []
     for key, each in value.items():

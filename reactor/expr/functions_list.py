@@ -40,7 +40,9 @@ def _ordered(name: str, fuel: Fuel, values: list[Any], keys: list[Any], reverse:
     # What has no key comes last, whichever way the rest is sorted.
     kinds = {kind(key) for key in keys} - {"null"}
     if len(kinds) > 1 or kinds & {"list", "map", "bytes"}:
-        raise EvaluationError(f"{name} takes numbers, texts or times, all of one kind, not {' and '.join(sorted(kinds))}")
+        raise EvaluationError(
+            f"{name} takes numbers, texts or times, all of one kind, not {' and '.join(sorted(kinds))}"
+        )
     weight = sum(1 + (len(key) >> 6) for key in keys if type(key) is str) or len(keys)
     fuel.spend(1 + weight * (1 + len(keys).bit_length()))
     places = [place for place, key in enumerate(keys) if key is not None]

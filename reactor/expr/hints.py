@@ -1,4 +1,4 @@
-"""The remedy for what people bring from other languages: signs, words and names that mean nothing here."""
+"""The remedy for what people bring from other languages and mean nothing here."""
 
 import re
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ _FOREIGN_CALLS = {
     "timedelta": 'durations are texts: add_time(now, "-5m")',
     "format": "there is no format: write + or a template",
     "print": "there is no print: use a log step",
-    "map": "a list of results is written [f(x) for x in list], or pluck(list, \"key\")",
+    "map": 'a list of results is written [f(x) for x in list], or pluck(list, "key")',
     "filter": 'a part of a list is written [x for x in list if …], or where(list, "key", value)',
     "range": "there is no range: loops run over lists",
     "type": "there is no type: try int(…), str(…) or has(…)",
@@ -102,8 +102,10 @@ def syntax_mistake(text: str, error: SyntaxError) -> ExpressionInvalid:
     return _invalid(here, f"this is no expression: {here.text} is not expected here")
 
 
-def unknown_root(name: str, known: Iterable[str], path: tuple[str | int, ...]) -> tuple[str, str | None]:
-    """The message for an unknown name, and what to write instead of name and path where that is known."""
+def unknown_root(
+    name: str, known: Iterable[str], path: tuple[str | int, ...]
+) -> tuple[str, str | None]:
+    """The message for an unknown name, and what to write instead where that is known."""
     if name in _FOREIGN_ROOTS:
         owner, ours, skipped = _FOREIGN_ROOTS[name]
         rest = path[1:] if path and path[0] in skipped else path
@@ -127,7 +129,9 @@ def unknown_function(name: str, known: Iterable[str]) -> tuple[str, str | None]:
     return f"unknown function {name!r}: reactor help functions lists them", None
 
 
-def method_call(value: str, name: str, arguments: list[str], known: Iterable[str]) -> tuple[str, str | None]:
+def method_call(
+    value: str, name: str, arguments: list[str], known: Iterable[str]
+) -> tuple[str, str | None]:
     """The message for a method such as `.upper()`, and the function that does it."""
     function = name if name in known else _SYNONYMS.get(name)
     if name == "get" and arguments:
@@ -176,7 +180,11 @@ def _reject_pair(text: str, before: Token, token: Token, after: Token) -> None:
     elif token.kind == "number":
         if near and after.kind == "word":
             _reject_duration(text, token)
-        if token.text.startswith(".") and before.end == token.start and before.kind in ("word", "sign"):
+        if (
+            token.text.startswith(".")
+            and before.end == token.start
+            and before.kind in ("word", "sign")
+        ):
             repaired = _swapped(text, [(token, f"[{token.text[1:]}]")])
             raise _invalid(token, f"a position in a list is written [ ]: {repaired}", repaired)
     elif token.kind == "string" and after.kind == "string":
@@ -189,7 +197,9 @@ def _reject_pair(text: str, before: Token, token: Token, after: Token) -> None:
 
 def _reject_other(text: str, token: Token, after: Token) -> None:
     if token.text in "\"'":
-        raise _invalid(token, f"the text that begins here is not closed: write {token.text} at its end")
+        raise _invalid(
+            token, f"the text that begins here is not closed: write {token.text} at its end"
+        )
     if token.text == "$" and after.text == "{":
         bare = text
         while (start := bare.find("${{")) >= 0:
@@ -223,8 +233,12 @@ def _reject_duration(text: str, token: Token) -> None:
         repaired = text[: shift.start()] + better + text[shift.end() :]
         message = f"{duration} is no number; durations in expressions are texts: {better}"
     else:
-        repaired = f'{text[: token.start]}seconds("{duration}"){text[token.start + len(duration) :]}'
-        message = f'{duration} is no number; durations in expressions are texts: seconds("{duration}")'
+        repaired = (
+            f'{text[: token.start]}seconds("{duration}"){text[token.start + len(duration) :]}'
+        )
+        message = (
+            f'{duration} is no number; durations in expressions are texts: seconds("{duration}")'
+        )
     raise ExpressionInvalid((Mistake(token.start, len(duration), message, repaired),))
 
 
@@ -239,13 +253,19 @@ def _reject_word(text: str, token: Token, after: Token, near: bool) -> None:
             raise _invalid(token, message, repaired)
         negated = after.text == "not"
         raise _invalid(token, f"is is written {'!=' if negated else '=='}")
-    if near and after.kind == "string" and token.text not in ("and", "or", "not", "in", "if", "else"):
+    if (
+        near
+        and after.kind == "string"
+        and token.text not in ("and", "or", "not", "in", "if", "else")
+    ):
         if token.text.lower() in ("r", "f", "b", "u", "rb", "br"):
             remedy = {"f": "join with + or use a template", "r": r"\d stays \d anyhow"}.get(
                 token.text.lower(), "texts are always texts"
             )
             raise _invalid(token, f"{token.text}{after.text[0]} is not needed: {remedy}")
-        raise _invalid(token, f"{token.text} beside a text means nothing: join with +, call with ( )")
+        raise _invalid(
+            token, f"{token.text} beside a text means nothing: join with +, call with ( )"
+        )
 
 
 def _reject_sign(text: str, token: Token, after: Token) -> None:
@@ -253,7 +273,9 @@ def _reject_sign(text: str, token: Token, after: Token) -> None:
         raise _invalid(token, "a ?? b is written a | default(b)", _coalesced(text, token))
     if token.text == "?.":
         repaired = text.replace("?.", ".")
-        raise _invalid(token, f"a path with missing parts is null, ? is not needed: {repaired}", repaired)
+        raise _invalid(
+            token, f"a path with missing parts is null, ? is not needed: {repaired}", repaired
+        )
     if token.text == "?":
         parts = re.fullmatch(r"\s*(.+?)\s*\?\s*(.+?)\s*:\s*(.+?)\s*", text)
         better = f"{parts[2]} if {parts[1]} else {parts[3]}" if parts else None

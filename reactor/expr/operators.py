@@ -1,7 +1,7 @@
-"""What the operators do: Python's meaning where both sides fit, an EvaluationError where they do not.
+"""What the operators do: Python's meaning where both sides fit, else an EvaluationError.
 
-Compiled expressions call these; each takes plain values and never touches an attribute of a value that
-the expression's text could name.
+Compiled expressions call these; each takes plain values and never touches an attribute of a value
+that the expression's text could name.
 """
 
 import operator
@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from reactor.errors import EvaluationError
-from reactor.expr.values import Fuel, kind, number, to_text
+from reactor.expr.values import SMALL, SURE, Fuel, kind, number, to_text
 
 _NUMBERS = (int, float)
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
@@ -78,21 +78,27 @@ def has(value: Any, keys: Iterable[Any]) -> bool:
 def equal(left: Any, right: Any, fuel: Fuel) -> bool:
     """Whether two values are the same, all the way down; never a type error."""
     if type(left) is str and type(right) is str:
-        fuel.scan(min(len(left), len(right)))
+        if len(left) > SMALL and len(left) == len(right):
+            fuel.scan(len(left))
         return left == right
     if type(left) is list and type(right) is list:
         fuel.spend(1 + len(left))
-        return len(left) == len(right) and all(equal(a, b, fuel) for a, b in zip(left, right, strict=True))
+        return len(left) == len(right) and all(
+            equal(a, b, fuel) for a, b in zip(left, right, strict=True)
+        )
     if isinstance(left, dict) and isinstance(right, dict):
         fuel.spend(1 + len(left))
-        return left.keys() == right.keys() and all(equal(left[key], right[key], fuel) for key in left)
+        return left.keys() == right.keys() and all(
+            equal(left[key], right[key], fuel) for key in left
+        )
     return bool(left == right)
 
 
 def order(left: Any, sign: str, right: Any, fuel: Fuel) -> bool:
     """`< <= > >=`: false with null, a type error where the kinds differ."""
     if type(left) is str and type(right) is str:
-        fuel.scan(min(len(left), len(right)))
+        if len(left) > SMALL and len(right) > SMALL:
+            fuel.scan(min(len(left), len(right)))
     elif type(left) is list and type(right) is list:
         fuel.spend(1 + min(len(left), len(right)))
         for a, b in zip(left, right, strict=False):
@@ -135,7 +141,8 @@ def contains(box: Any, value: Any, fuel: Fuel) -> bool:
     if type(box) is str:
         if type(value) is not str:
             raise EvaluationError(f"a text contains texts, not {kind(value)}")
-        fuel.scan(len(box))
+        if len(box) > SMALL:
+            fuel.scan(len(box))
         return value in box
     if isinstance(box, dict):
         if type(value) in (list, dict):
@@ -152,10 +159,12 @@ def contains(box: Any, value: Any, fuel: Fuel) -> bool:
 def add(left: Any, right: Any, fuel: Fuel) -> Any:
     """The sum of numbers, or texts or lists one after the other."""
     if type(left) in _NUMBERS and type(right) in _NUMBERS:
-        return number(left + right)
+        result = left + right
+        return result if -SURE < result < SURE else number(result)
     if type(left) is type(right) and type(left) in (str, list, bytes):
         size = len(left) + len(right)
-        fuel.build(size if type(left) is not list else 8 * size)
+        if size > SMALL or type(left) is list:
+            fuel.build(size if type(left) is not list else 8 * size)
         return left + right
     raise EvaluationError(f"{kind(left)} + {kind(right)} has no answer{_add_hint(left, right)}")
 
@@ -163,7 +172,8 @@ def add(left: Any, right: Any, fuel: Fuel) -> Any:
 def subtract(left: Any, right: Any) -> Any:
     """The difference of numbers, or the seconds between two times."""
     if type(left) in _NUMBERS and type(right) in _NUMBERS:
-        return number(left - right)
+        result = left - right
+        return result if -SURE < result < SURE else number(result)
     if type(left) is datetime and type(right) is datetime:
         return (left - right).total_seconds()
     if type(left) is datetime:
@@ -173,10 +183,13 @@ def subtract(left: Any, right: Any) -> Any:
 
 def multiply(left: Any, right: Any) -> Any:
     """The product of numbers."""
-    _two_numbers(left, "*", right)
-    if type(left) is int and type(right) is int and left.bit_length() + right.bit_length() > 257:
-        raise EvaluationError("the number would be over 256 bits")
-    return number(left * right)
+    if type(left) in _NUMBERS and type(right) in _NUMBERS:
+        try:
+            result = left * right
+        return result if -SURE < result < SURE else number(result)
+        except OverflowError:
+            raise EvaluationError("the result is no finite number") from None
+    raise _no_numbers(left, "*", right)
 
 
 def divide(left: Any, right: Any) -> Any:
@@ -241,7 +254,8 @@ def default_later(value: Any, fallback: Callable[[], Any]) -> Any:
 
 
 def _quotient(left: Any, sign: str, right: Any, divide: Callable[[Any, Any], Any]) -> Any:
-    _two_numbers(left, sign, right)
+    if type(left) not in _NUMBERS or type(right) not in _NUMBERS:
+        raise _no_numbers(left, sign, right)
     try:
         return number(divide(left, right))
     except ZeroDivisionError:
@@ -250,9 +264,8 @@ def _quotient(left: Any, sign: str, right: Any, divide: Callable[[Any, Any], Any
         raise EvaluationError("the numbers are too large to divide") from None
 
 
-def _two_numbers(left: Any, sign: str, right: Any) -> None:
-    if type(left) not in _NUMBERS or type(right) not in _NUMBERS:
-        raise EvaluationError(f"{kind(left)} {sign} {kind(right)} has no answer: {sign} takes numbers")
+def _no_numbers(left: Any, sign: str, right: Any) -> EvaluationError:
+    return EvaluationError(f"{kind(left)} {sign} {kind(right)} has no answer: {sign} takes numbers")
 
 
 def _order_hint(left: Any, right: Any) -> str:

@@ -22,8 +22,8 @@ _OPEN = "${{"
 class Template:
     """A value that may be computed.
 
-    `constant` says that nothing is: `render` then returns the same shared value each time. `roots` and
-    `paths` are what its expressions read.
+    `constant` says that nothing is: `render` then returns the same shared value each time. `roots`
+    and `paths` are what its expressions read.
     """
 
     __slots__ = ("_value", "constant", "paths", "roots")
@@ -81,7 +81,7 @@ class _Mixed(Template):
             value = part.evaluate(names)
             if value is None and (strict if isinstance(strict, bool) else strict(at)):
                 raise EvaluationError(
-                    f'{part.text}: is missing or null inside a text where that means another thing: '
+                    f"{part.text}: is missing or null inside a text where that means another thing: "
                     f'if it may be empty, write {part.text} | default("")'
                 )
             texts.append(to_text(value))
@@ -103,7 +103,10 @@ class _Map(Template):
         super().__init__(values, _inside(values.values()))
 
     def render(self, names: Mapping[str, Any], *, strict: Strict = False, at: Path = ()) -> Any:
-        return {key: each.render(names, strict=strict, at=(*at, key)) for key, each in self._value.items()}
+        return {
+            key: each.render(names, strict=strict, at=(*at, key))
+            for key, each in self._value.items()
+        }
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -119,7 +122,10 @@ class _List(Template):
         super().__init__(values, _inside(values))
 
     def render(self, names: Mapping[str, Any], *, strict: Strict = False, at: Path = ()) -> Any:
-        return [each.render(names, strict=strict, at=(*at, place)) for place, each in enumerate(self._value)]
+        return [
+            each.render(names, strict=strict, at=(*at, place))
+            for place, each in enumerate(self._value)
+        ]
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
