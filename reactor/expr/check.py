@@ -1,4 +1,4 @@
-"""What a clean tree may hold and name: every mistake of an expression at once, and the paths it reads."""
+"""What a clean tree may hold and name: every mistake at once, and the paths it reads."""
 
 import ast
 import re
@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from reactor.errors import EvaluationError
-from reactor.expr.function import REQUIRED, Function
+from reactor.expr.call import arrange
+from reactor.expr.foreign import close, method_call, path_text, unknown_function, unknown_root
+from reactor.expr.function import Function
 from reactor.expr.functions import TABLE
 from reactor.expr.functions_text import pattern
 from reactor.expr.functions_time import zone
 from reactor.expr.grammar import Tree, constant_keys, literal, mistake, source, span
-from reactor.expr.hints import close, method_call, path_text, unknown_function, unknown_root
 from reactor.expr.scope import Mistake, Scope
 
 STEP_FIELDS = frozenset({"output", "status", "error", "attempts"})
@@ -145,6 +146,8 @@ class Checked:
         found = constant_keys(node)
         if found is not None:
             self._named(node, found[0], found[1], asked=asked)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Constant):
+            self._report(node, f"only maps have keys, {source(self._text, node.value)} is none")
         elif isinstance(node, ast.Attribute):
             self._path_base(node.value)
         elif isinstance(node, ast.Subscript):
@@ -331,28 +334,3 @@ class Checked:
         arguments = [source(self._text, each) for each in node.args]
         message, better = method_call(value, function.attr, arguments, TABLE)
         self._report(node, message, better)
-
-
-def arrange(function: Function, node: ast.Call, tz: str) -> list[ast.expr]:
-    """The arguments of a call in the order of the parameters, defaults filled in; ValueError if they do not fit."""
-    params = function.params
-    given = list(node.args)
-    named = {each.arg: each.value for each in node.keywords}
-    shape = f"{function.signature}, such as {function.example}"
-    if None in named or any(isinstance(each, ast.Starred) for each in given):
-        raise ValueError(f"there is no * in a call: {shape}")
-    if params and params[-1].rest:
-        if named or not given:
-            raise ValueError(f"it is called as {shape}")
-        return given
-    if len(given) > len(params):
-        raise ValueError(f"{function.name} takes at most {len(params)} values: {shape}")
-    for param in params[len(given) :]:
-        value = named.pop(param.name, None)
-        if value is None and param.default is REQUIRED:
-            raise ValueError(f"{function.name} needs {param.name}: {shape}")
-        default = tz if param.name == "tz" else param.default
-        given.append(value if value is not None else ast.copy_location(ast.Constant(default), node))
-    if named:
-        raise ValueError(f"{function.name} takes no {next(iter(named))!r}: {shape}")
-    return given

@@ -2,8 +2,8 @@
 
 The quick form reads paths with Python's own subscripts and compares with Python's own operators.
 Where an event is not of the expected form these raise, and the careful form, made of guarded calls,
-decides. In loops the quick form compares by itself only with constants, whose size is known. Code of
-either form sees no builtins and no attribute of a value but `dict.get`.
+decides. In loops the quick form compares by itself only with constants, whose size is known. Code
+of either form sees no builtins and no attribute of a value but `dict.get`.
 """
 
 import ast
@@ -13,10 +13,10 @@ from types import CodeType
 from typing import Any
 
 from reactor.expr import operators
-from reactor.expr.check import arrange
+from reactor.expr.call import arrange
 from reactor.expr.function import guarded
 from reactor.expr.functions import TABLE
-from reactor.expr.grammar import Tree, constant_keys, literal
+from reactor.expr.grammar import Tree, literal
 from reactor.expr.values import Fuel
 
 Run = Callable[[Any, Fuel | None], Any]
@@ -148,8 +148,9 @@ class _Writer:
     def _base(self, node: ast.expr) -> ast.expr:
         """A node that is asked for a key.
 
-        A field of a root is nearly always there. Further in null is common (`head_commit`), and going on
-        with an empty map costs less than an exception; inside loops Python does not allow that form.
+        A field of a root is nearly always there. Further in null is common (`head_commit`), and
+        going on with an empty map costs less than an exception; inside loops Python does not allow
+        that form.
         """
         if isinstance(node, ast.Attribute):
             base, key = node.value, node.attr
@@ -259,7 +260,7 @@ class _Writer:
     def _loop(self, node: ast.ListComp | ast.DictComp) -> ast.expr:
         loop = node.generators[0]
         target = loop.target
-        weight = sum(isinstance(each, ast.expr) for each in ast.walk(node))
+        weight = _weight(node)
         over = _call("_iterate", self.write(loop.iter), self._fuel(), ast.Constant(weight))
         ast.copy_location(over, loop.iter)
         outer, self._in_loop = self._in_loop, True
@@ -299,13 +300,14 @@ class _Writer:
                 else self.write(node.slice)
             )
             node = node.value
-        found = constant_keys(node)
-        if found is not None and found[0].id not in self._locals:
-            keys.append(ast.Constant(found[0].id))
-            start: ast.expr = _load("names")
-        else:
-            start = self.write(node)
-        return _call("_has", start, ast.Tuple(keys[::-1], ast.Load()))
+        return _call("_has", self.write(node), ast.Tuple(keys[::-1], ast.Load()))
+
+
+def _weight(node: ast.ListComp | ast.DictComp) -> int:
+    """How many parts one turn of a loop computes."""
+    inner = [node.elt] if isinstance(node, ast.ListComp) else [node.key, node.value]
+    parts = [part for each in (*inner, *node.generators[0].ifs) for part in ast.walk(each)]
+    return sum(isinstance(part, ast.expr) and not isinstance(part, ast.Constant) for part in parts)
 
 
 def _is_plain(node: ast.expr) -> bool:

@@ -26,7 +26,7 @@ _LARGE = (list, dict)
 class Expression:
     """A checked question to plain data.
 
-    `roots` are the names it reads, `paths` the longest constant paths (`("event", "body", "total")`),
+    `roots` are the names it reads, `paths` the longest constant paths (`("event", "body", "id")`),
     `constant` says that it reads none.
     """
 

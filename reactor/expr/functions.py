@@ -23,7 +23,7 @@ def _has(_fuel: Fuel, path: Any) -> bool:
     return path is not None
 
 
-# Both are compiled in place: a fallback is computed only when needed, a path is asked for, not read.
+# Both are compiled in place: a fallback is computed only when needed, a path is never read.
 _SPECIAL = (
     Function(
         "default", (Param("value", "any or null"), Param("fallback", "any or null", None)), "any",

@@ -225,16 +225,17 @@ FUNCTIONS = (
     ),
     Function(
         "extract", (_TEXT, Param("pattern", "text")), "text or null",
-        "The first group of the first match of an RE2 pattern (without groups, the match); null if none.",
+        "The first group of the first match of a pattern (without groups, the match), or null.",
         r'extract("order-17 paid", "order-(\d+)")', "17", _extract,
     ),
     Function(
         "truncate", (_TEXT, Param("length", "integer"), Param("end", "text", "…")), "text",
-        "The text cut to at most `length` characters, with `end` as its last ones where it was cut.",
+        "The text cut to at most `length` characters; where it was cut, `end` is at its end.",
         'truncate("abcdef", 4)', "abc…", _truncate,
     ),
     Function(
-        "slug", (_TEXT,), "text", "The text in small ASCII letters, digits and dashes, for names and paths.",
+        "slug", (_TEXT,), "text",
+        "The text in small ASCII letters, digits and dashes, for names and paths.",
         'slug("Größe: 5 m")', "grosse-5-m", _slug,
     ),
 )  # fmt: skip

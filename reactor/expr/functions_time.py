@@ -1,4 +1,4 @@
-"""Functions on time: instants in UTC, seen in a time zone where a clock or calendar is asked for."""
+"""Functions on time: instants in UTC, seen in a time zone where a calendar is asked for."""
 
 import re
 from datetime import UTC, datetime, time, timedelta

@@ -22,8 +22,8 @@ MAX_DEPTH = 50
 _CONSTANTS = {"true": True, "false": False, "null": None, "none": None}
 _WORD_OPERATORS = frozenset({"and", "or", "not", "in", "if", "else", "for", "is"})
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "0": "\0", "/": "/"}
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([ntr\\\"'0/]))")
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "/": "/"}
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([ntr\\\"'/]))")
 
 
 class Tree(NamedTuple):
@@ -71,7 +71,7 @@ def mistake(node: ast.expr, message: str, repaired: str | None = None) -> Mistak
 
 
 def constant_keys(node: ast.expr) -> tuple[ast.Name, tuple[str | int, ...]] | None:
-    """The name and the constant keys of a path such as `event.headers["x-y"]`; None for anything else."""
+    """The name and the constant keys of a path such as `event.headers["x-y"]`, else None."""
     keys: list[str | int] = []
     while not isinstance(node, ast.Name):
         if isinstance(node, ast.Attribute):

@@ -5,7 +5,7 @@ that the expression's text could name.
 """
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ def field(value: Any, name: str) -> Any:
 
 
 def item(value: Any, key: Any) -> Any:
-    """The element of a list, the character of a text or the value of a map; null where there is none.
+    """The element of a list, character of a text or value of a map; null where there is none.
 
     Keys of maps are text: 5 and "5" name the same one.
     """
@@ -60,8 +60,10 @@ def cut(value: Any, start: Any, stop: Any, fuel: Fuel) -> Any:
     return part
 
 
-def has(value: Any, keys: Iterable[Any]) -> bool:
+def has(value: Any, keys: Sequence[Any]) -> bool:
     """Whether the path exists, even when what stands there is null."""
+    if not keys:
+        return value is not None
     for key in keys:
         if isinstance(value, dict):
             name = key if type(key) is str else to_text(key)
@@ -82,12 +84,12 @@ def equal(left: Any, right: Any, fuel: Fuel) -> bool:
             fuel.scan(len(left))
         return left == right
     if type(left) is list and type(right) is list:
-        fuel.spend(1 + len(left))
+        fuel.spend(1 + 4 * len(left))
         return len(left) == len(right) and all(
             equal(a, b, fuel) for a, b in zip(left, right, strict=True)
         )
     if isinstance(left, dict) and isinstance(right, dict):
-        fuel.spend(1 + len(left))
+        fuel.spend(1 + 6 * len(left))
         return left.keys() == right.keys() and all(
             equal(left[key], right[key], fuel) for key in left
         )
@@ -100,7 +102,7 @@ def order(left: Any, sign: str, right: Any, fuel: Fuel) -> bool:
         if len(left) > SMALL and len(right) > SMALL:
             fuel.scan(min(len(left), len(right)))
     elif type(left) is list and type(right) is list:
-        fuel.spend(1 + min(len(left), len(right)))
+        fuel.spend(1 + 4 * min(len(left), len(right)))
         for a, b in zip(left, right, strict=False):
             if not equal(a, b, fuel):
                 return order(a, sign, b, fuel)
@@ -186,7 +188,7 @@ def multiply(left: Any, right: Any) -> Any:
     if type(left) in _NUMBERS and type(right) in _NUMBERS:
         try:
             result = left * right
-        return result if -SURE < result < SURE else number(result)
+            return result if -SURE < result < SURE else number(result)
         except OverflowError:
             raise EvaluationError("the result is no finite number") from None
     raise _no_numbers(left, "*", right)
@@ -222,7 +224,7 @@ def positive(value: Any) -> Any:
 
 
 def iterate(value: Any, fuel: Fuel, weight: int) -> Any:
-    """What a loop runs over: a list's elements or a map's keys, paid for with the size of its body."""
+    """A list's elements or a map's keys for a loop, paid for with the size of its body."""
     if type(value) is not list and not isinstance(value, dict):
         hint = ": use default([])" if value is None else ""
         raise EvaluationError(f"for runs over a list or a map, not {kind(value)}{hint}")

@@ -37,8 +37,8 @@ class Template:
     def render(self, names: Mapping[str, Any], *, strict: Strict = False, at: Path = ()) -> Any:
         """The value for these names; EvaluationError where a part has none.
 
-        `strict` (for the whole, or a decision for each place in it) refuses null inside text: for URLs,
-        arguments, file paths and topics, where an empty part would be another thing.
+        `strict` (for the whole, or a decision for each place in it) refuses null inside text: for
+        URLs, arguments, file paths and topics, where an empty part would be another thing.
         """
         return self._value
 
@@ -81,7 +81,7 @@ class _Mixed(Template):
             value = part.evaluate(names)
             if value is None and (strict if isinstance(strict, bool) else strict(at)):
                 raise EvaluationError(
-                    f"{part.text}: is missing or null inside a text where that means another thing: "
+                    f"{part.text}: is missing or null inside a text that needs it: "
                     f'if it may be empty, write {part.text} | default("")'
                 )
             texts.append(to_text(value))
@@ -133,7 +133,7 @@ class _List(Template):
 
 
 def parse_template(text: str, scope: Scope) -> Template:
-    """The template of one text; ExpressionInvalid with all mistakes, their offsets counted in this text."""
+    """The template of one text; ExpressionInvalid with all mistakes, placed in this text."""
     if _OPEN not in text:
         return Template(text)
     parts: list[str | Expression] = []
@@ -162,7 +162,7 @@ def parse_template(text: str, scope: Scope) -> Template:
 
 
 def parse_value(value: Any, scope: Scope, report: Report) -> Template:
-    """The template of a whole YAML value; each mistake is reported with the keys that lead to it."""
+    """The template of a whole YAML value; mistakes are reported with the keys that lead there."""
     return _parsed(value, scope, report, ())
 
 
