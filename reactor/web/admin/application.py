@@ -15,12 +15,13 @@ from aiohttp import web
 from reactor.errors import Denied, Overloaded, ReactorError, UsageError
 from reactor.web.admin.endpoints import (
     DOCUMENT,
-    ENDPOINTS,
     PREFIX,
+    QUESTIONS,
     STREAM,
     Access,
     Call,
     Endpoint,
+    Question,
 )
 from reactor.web.admin.live import Live
 from reactor.web.admin.openapi import document
@@ -38,9 +39,9 @@ Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def application(access: Access, *, version: str, allowed: frozenset[int]) -> web.Application:
     """The API; only processes of the `allowed` users (numeric ids) may call it."""
     app = web.Application(middlewares=[guarding(allowed)], client_max_size=MAX_BODY)
-    for endpoint in ENDPOINTS:
+    for question in QUESTIONS:
         app.router.add_route(
-            endpoint.method, _pattern(endpoint), partial(_answer, access, endpoint)
+            question.method, _pattern(question), partial(_answer, access, question)
         )
     app[_LIVE] = Live(access.control, access.clock)
     app.router.add_route("GET", _pattern(STREAM), _stream)
@@ -92,15 +93,15 @@ def _admit(request: web.Request, allowed: frozenset[int]) -> None:
         raise Denied(f"user {user} may not ask this daemon: only its own user and root may")
 
 
-async def _answer(access: Access, endpoint: Endpoint, request: web.Request) -> web.Response:
+async def _answer(access: Access, question: Question, request: web.Request) -> web.Response:
     call = Call(
         names=dict(request.match_info),
-        query=_asked(request, endpoint.query),
-        body=await _body(request, endpoint.body),
+        query=_asked(request, question.query),
+        body=await _body(request, question.body),
     )
-    answered = await endpoint.answer(access, call)
-    if isinstance(endpoint.answers, str):
-        return web.Response(body=answered.encode(), headers={"Content-Type": endpoint.answers})
+    answered = await question.answer(access, call)
+    if isinstance(question.answers, str):
+        return web.Response(body=answered.encode(), headers={"Content-Type": question.answers})
     return web.json_response(body=msgspec.json.encode(answered))
 
 

@@ -19,9 +19,8 @@ from reactor.web.admin.wire import RunsQuery
 _EXECUTION = frozenset(
     ["id", "flow", "version", "trigger", "key", "state", "reason", "started", "retry_of"]
 )
-_SCOPE = Scope(
-    {"execution": _EXECUTION, "error": frozenset(Failure.__struct_fields__), "event": None}
-)
+_ERROR = Failure.__struct_fields__
+_SCOPE = Scope({"execution": _EXECUTION, "error": frozenset(_ERROR), "event": None})
 # One request looks at no more rows than this; the cursor says where to go on.
 _MOST_ROWS = 2000
 _PAGE = 200
@@ -126,9 +125,7 @@ def _names(row: Execution, event: Event | None) -> Mapping[str, Any]:
             "started": None if row.started_ms is None else instant(row.started_ms),
             "retry_of": None if row.retry_of is None else id_text("exe", row.retry_of),
         },
-        "error": None
-        if error is None
-        else {name: getattr(error, name) for name in _ERROR},
+        "error": None if error is None else {name: getattr(error, name) for name in _ERROR},
         "event": None if event is None else _event_names(event),
     }
 

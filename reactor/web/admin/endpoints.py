@@ -52,7 +52,6 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     method: str
     path: str
     about: str
-    answer: Callable[[Access, Call], Awaitable[Any]]
     answers: Any
     query: Any = None
     body: Any = None
@@ -62,6 +61,12 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         """What client generators call it: `get_flows`, `post_flows_flow_pause`."""
         words = self.path.strip("/").replace(".", "_").replace("{", "").replace("}", "")
         return "_".join([self.method.lower(), *words.split("/")])
+
+
+class Question(Endpoint, frozen=True, kw_only=True):
+    """An endpoint with one answer."""
+
+    answer: Callable[[Access, Call], Awaitable[Any]]
 
 
 async def status(access: Access, call: Call) -> wire.Ready:
@@ -270,19 +275,19 @@ async def metrics(access: Access, call: Call) -> str:
     return await access.control.metrics()
 
 
-def _get(path: str, answer: Any, answers: Any, *, query: Any = None) -> Endpoint:
+def _get(path: str, answer: Any, answers: Any, *, query: Any = None) -> Question:
     return _endpoint("GET", path, answer, answers, query=query)
 
 
-def _post(path: str, answer: Any, answers: Any, *, body: Any = None) -> Endpoint:
+def _post(path: str, answer: Any, answers: Any, *, body: Any = None) -> Question:
     return _endpoint("POST", path, answer, answers, body=body)
 
 
 def _endpoint(
     method: str, path: str, answer: Any, answers: Any, *, query: Any = None, body: Any = None
-) -> Endpoint:
+) -> Question:
     about = answer.__doc__.partition("\n")[0].rstrip(".")
-    return Endpoint(
+    return Question(
         method=method,
         path=path,
         about=about,
@@ -299,7 +304,7 @@ def _cursor(number: int | None) -> str | None:
 
 _VALUE, _KEYED = "/state/{name}", "/state/{name}/{key}"
 
-ENDPOINTS: tuple[Endpoint, ...] = (
+QUESTIONS: tuple[Question, ...] = (
     _get("/status", status, wire.Ready),
     _get("/flows", flows, wire.Flows),
     _get("/flows/{flow}", flow, wire.FlowView),
@@ -336,6 +341,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _get("/metrics", metrics, "text/plain; version=0.0.4; charset=utf-8"),
 )
 # Two that are no plain question and answer: `application` serves them.
-STREAM = _get("/stream", stream, "text/event-stream", query=wire.StreamQuery)
-DOCUMENT = _get("/openapi.json", openapi, "application/json")
-ALL: tuple[Endpoint, ...] = (*ENDPOINTS, STREAM, DOCUMENT)
+STREAM = Endpoint(
+    method="GET",
+    path="/stream",
+    about="What happens from now on, as server-sent events; Last-Event-ID goes on where it broke",
+    answers="text/event-stream",
+    query=wire.StreamQuery,
+)
+DOCUMENT = Endpoint(
+    method="GET",
+    path="/openapi.json",
+    about="This description of the API",
+    answers="application/json",
+)
+ALL: tuple[Endpoint, ...] = (*QUESTIONS, STREAM, DOCUMENT)

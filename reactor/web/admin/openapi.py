@@ -15,7 +15,7 @@ _PROBLEM = "application/problem+json"
 
 def document(version: str, endpoints: Sequence[Endpoint] = ALL) -> dict[str, Any]:
     """The whole description, as plain data."""
-    types = [ProblemDetails, Happening]
+    types: list[Any] = [ProblemDetails, Happening]
     for each in endpoints:
         types += [type_ for type_ in (each.body, each.answers) if isinstance(type_, type)]
     unique = list(dict.fromkeys(types))

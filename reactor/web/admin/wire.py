@@ -26,11 +26,11 @@ class Answer(Struct, frozen=True, kw_only=True):
     """The base of what is answered."""
 
 
-class Nothing(Answer):
+class Nothing(Answer, frozen=True, kw_only=True):
     """Done, and there is nothing more to say."""
 
 
-class Ready(Answer):
+class Ready(Answer, frozen=True, kw_only=True):
     """The daemon serves."""
 
     version: str
@@ -41,7 +41,7 @@ class Ready(Answer):
     draining: bool = False
 
 
-class TriggerView(Answer):
+class TriggerView(Answer, frozen=True, kw_only=True):
     """One `when` of a flow; `errors` counts conditions that met a wrong type since the start."""
 
     id: str
@@ -49,7 +49,7 @@ class TriggerView(Answer):
     errors: int = 0
 
 
-class FlowView(Answer):
+class FlowView(Answer, frozen=True, kw_only=True):
     """A flow; `executions` counts the open ones by state."""
 
     flow: str
@@ -61,13 +61,13 @@ class FlowView(Answer):
     executions: dict[str, int] = {}
 
 
-class Flows(Answer):
+class Flows(Answer, frozen=True, kw_only=True):
     """All flows, by name."""
 
     items: list[FlowView]
 
 
-class Start(Request):
+class Start(Request, frozen=True, kw_only=True):
     """Start a flow by hand: `inputs` for a `call` trigger, else a trigger and its data."""
 
     trigger: str | None = None
@@ -75,7 +75,7 @@ class Start(Request):
     inputs: dict[str, Any] = {}
 
 
-class Emit(Request):
+class Emit(Request, frozen=True, kw_only=True):
     """An event from outside, as `emit` inside a flow makes it."""
 
     type: str
@@ -84,14 +84,14 @@ class Emit(Request):
     id: str | None = None
 
 
-class StartedView(Answer):
+class StartedView(Answer, frozen=True, kw_only=True):
     """One execution that an event started."""
 
     flow: str
     execution: str
 
 
-class ReceiptView(Answer):
+class ReceiptView(Answer, frozen=True, kw_only=True):
     """What became of an event; `event` is null when no flow wanted it."""
 
     event: str | None
@@ -100,7 +100,7 @@ class ReceiptView(Answer):
     duplicate: bool = False
 
 
-class EventsQuery(Request):
+class EventsQuery(Request, frozen=True, kw_only=True):
     """Which events to list."""
 
     since: Since | None = None
@@ -108,7 +108,7 @@ class EventsQuery(Request):
     limit: Limit = 50
 
 
-class EventView(Answer):
+class EventView(Answer, frozen=True, kw_only=True):
     """An event as it is stored."""
 
     event: str
@@ -121,21 +121,21 @@ class EventView(Answer):
     fields: dict[str, Any]
 
 
-class Events(Answer):
+class Events(Answer, frozen=True, kw_only=True):
     """A page of events, newest first."""
 
     items: list[EventView]
     next: str | None = None
 
 
-class Part(Answer):
+class Part(Answer, frozen=True, kw_only=True):
     """A part of a condition and the value that it had."""
 
     text: str
     value: Any
 
 
-class Decision(Answer):
+class Decision(Answer, frozen=True, kw_only=True):
     """What a flow decided about an event, and on which values."""
 
     flow: str
@@ -146,7 +146,7 @@ class Decision(Answer):
     execution: str | None = None
 
 
-class Why(Answer):
+class Why(Answer, frozen=True, kw_only=True):
     """Each flow's decision about one event."""
 
     event: str
@@ -154,7 +154,7 @@ class Why(Answer):
     decisions: list[Decision]
 
 
-class RunsQuery(Request):
+class RunsQuery(Request, frozen=True, kw_only=True):
     """Which executions to list; `where` is an expression over `execution`, `event` and `error`."""
 
     flow: str | None = None
@@ -166,7 +166,7 @@ class RunsQuery(Request):
     limit: Limit = 50
 
 
-class Run(Answer):
+class Run(Answer, frozen=True, kw_only=True):
     """One execution."""
 
     execution: str
@@ -181,14 +181,14 @@ class Run(Answer):
     error: Failure | None
 
 
-class Runs(Answer):
+class Runs(Answer, frozen=True, kw_only=True):
     """A page of executions, newest first; with `where` a page may be short though more follow."""
 
     items: list[Run]
     next: str | None = None
 
 
-class StepView(Answer):
+class StepView(Answer, frozen=True, kw_only=True):
     """One step of an execution, as far as it went."""
 
     id: str
@@ -201,13 +201,13 @@ class StepView(Answer):
     error: Failure | None
 
 
-class Shown(Run):
+class Shown(Run, frozen=True, kw_only=True):
     """One execution with its steps in the order in which they began."""
 
     steps: list[StepView]
 
 
-class Retry(Request, rename={"from_": "from"}):
+class Retry(Request, frozen=True, kw_only=True, rename={"from_": "from"}):
     """How to run an execution again.
 
     `from` the start with a new key for each step, or where it `failed` with what was done kept;
@@ -218,14 +218,14 @@ class Retry(Request, rename={"from_": "from"}):
     version: Literal["original", "current"] = "original"
 
 
-class Retried(Answer):
+class Retried(Answer, frozen=True, kw_only=True):
     """The new execution and the one that it repeats."""
 
     execution: str
     retry_of: str
 
 
-class DeadQuery(Request):
+class DeadQuery(Request, frozen=True, kw_only=True):
     """Which dead letters to list."""
 
     flow: str | None = None
@@ -234,7 +234,7 @@ class DeadQuery(Request):
     limit: Limit = 50
 
 
-class DeadView(Answer):
+class DeadView(Answer, frozen=True, kw_only=True):
     """One dead letter: an execution or an event that needs a person."""
 
     id: str
@@ -245,21 +245,21 @@ class DeadView(Answer):
     created: datetime
 
 
-class DeadPage(Answer):
+class DeadPage(Answer, frozen=True, kw_only=True):
     """A page of dead letters, newest first."""
 
     items: list[DeadView]
     next: str | None = None
 
 
-class DeadShown(DeadView):
+class DeadShown(DeadView, frozen=True, kw_only=True):
     """A dead letter with its execution, if it is one, and its event's data."""
 
     execution: str | None
     data: Any
 
 
-class SourceView(Answer):
+class SourceView(Answer, frozen=True, kw_only=True):
     """A running source and the flows that share it."""
 
     id: str
@@ -270,25 +270,25 @@ class SourceView(Answer):
     position: Any = None
 
 
-class Sources(Answer):
+class Sources(Answer, frozen=True, kw_only=True):
     """All sources, by id."""
 
     items: list[SourceView]
 
 
-class Reset(Request):
+class Reset(Request, frozen=True, kw_only=True):
     """Where a source goes on: `earliest`, `latest`, or a position as `sources` shows it."""
 
     to: str
 
 
-class StateQuery(Request):
+class StateQuery(Request, frozen=True, kw_only=True):
     """Which values of `state` to list."""
 
     name: str | None = None
 
 
-class StateView(Answer):
+class StateView(Answer, frozen=True, kw_only=True):
     """A value of `state.NAME[key]`; key "" when it has none."""
 
     name: str
@@ -297,20 +297,20 @@ class StateView(Answer):
     until: datetime | None = None
 
 
-class StateItems(Answer):
+class StateItems(Answer, frozen=True, kw_only=True):
     """Values of `state`, by name and key."""
 
     items: list[StateView]
 
 
-class SetState(Request):
+class SetState(Request, frozen=True, kw_only=True):
     """A new value of `state`; null deletes it. `ttl` is a duration."""
 
     value: Any
     ttl: str | None = None
 
 
-class ProblemView(Answer):
+class ProblemView(Answer, frozen=True, kw_only=True):
     """A mistake in a file, with its place."""
 
     file: str
@@ -322,27 +322,27 @@ class ProblemView(Answer):
     repaired: str | None = None
 
 
-class Reloaded(Answer):
+class Reloaded(Answer, frozen=True, kw_only=True):
     """What serves after a reload, and what was wrong."""
 
     flows: int
     problems: list[ProblemView] = []
 
 
-class Backup(Request):
+class Backup(Request, frozen=True, kw_only=True):
     """Where the copy goes: an absolute path on the daemon's machine, not there yet."""
 
     path: str
 
 
-class BackedUp(Answer):
+class BackedUp(Answer, frozen=True, kw_only=True):
     """The copy, which opens as a store of its own."""
 
     path: str
     bytes: int
 
 
-class Check(Answer):
+class Check(Answer, frozen=True, kw_only=True):
     """One thing that `doctor` looked at; the detail holds the remedy."""
 
     check: str
@@ -350,19 +350,19 @@ class Check(Answer):
     detail: str = ""
 
 
-class Checks(Answer):
+class Checks(Answer, frozen=True, kw_only=True):
     """All that `doctor` looked at."""
 
     items: list[Check]
 
 
-class StreamQuery(Request):
+class StreamQuery(Request, frozen=True, kw_only=True):
     """Which happenings to hear."""
 
     flow: str | None = None
 
 
-class Happening(Answer):
+class Happening(Answer, frozen=True, kw_only=True):
     """Something that just happened; fields that say nothing are null."""
 
     time: datetime
@@ -376,7 +376,7 @@ class Happening(Answer):
     detail: str | None = None
 
 
-class ProblemDetails(Answer):
+class ProblemDetails(Answer, frozen=True, kw_only=True):
     """Why a request was refused (RFC 9457); `exit_code` is what the command line ends with."""
 
     type: str
