@@ -1,21 +1,24 @@
 """How an event gets in: routed, recognised, admitted, and on disk before anyone is answered."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reactor.clock import Clock
 from reactor.engine.lanes import Admission, Lane
 from reactor.engine.meter import Meter
 from reactor.engine.router import Candidate, Decision, Router, Surroundings, view_of
 from reactor.engine.runner import Runner, Running
+from reactor.engine.words import Emission
 from reactor.errors import Overloaded
 from reactor.ids import Ids, id_text
 from reactor.model.event import Event, Outcome, Received, Receipt, Started
-from reactor.model.execution import Execution, State
+from reactor.model.execution import Execution, Failure, State
 from reactor.plugin.context import Accepted
 from reactor.store import Dead, End, Identity, NewExecution, Store, Unwanted, Write
 
@@ -59,6 +62,7 @@ class Intake:
         around: Surroundings,
         meter: Meter,
         limits: Limits,
+        cancel: Callable[[int, Failure], None],
         unwanted: Callable[[Unwanted], None],
     ) -> None:
         self.router = Router(())
@@ -71,9 +75,11 @@ class Intake:
         self._around = around
         self._meter = meter
         self._limits = limits
+        self._cancel = cancel
         self._unwanted = unwanted
         self._flight: dict[_Name, Identity] = {}
-        self._executions: list[Started] = []
+        self._warned_ms: dict[str, int] = {}
+        self._log = logging.getLogger("reactor.intake")
 
     # ---- for sources
 
@@ -156,7 +162,9 @@ class Intake:
         view = view_of(received, source=source, event_id=id_text("evt", event_id), time_ms=now_ms)
         view["trigger"] = candidate.trigger.id
         decision = Decision(candidate, "started", view, received.key)
-        names = [] if received.identity is None else [(candidate.trigger.instance, received.identity)]
+        names = (
+            [] if received.identity is None else [(candidate.trigger.instance, received.identity)]
+        )
         return Plan(candidate.trigger.instance, received, event_id, now_ms, view, [decision], names)
 
     def weave(
@@ -178,12 +186,36 @@ class Intake:
             self._settle(write, plan, plans, started)
         then(started)
 
+    def listens(self, instance: str) -> bool:
+        """Whether any flow hears this subscription."""
+        return self.router.listens(instance)
+
+    def submit(self, write: Write, emissions: list[Emission], done: Callable[[], None]) -> None:
+        """Put what the emissions lead to into a record's write and submit it; `done` after the commit."""
+        plans = deque(self.plan(one.instance, one.received, id_=one.id) for one in emissions)
+
+        def woven(started: list[Running]) -> None:
+            def committed() -> None:
+                done()
+                self.committed(write, started)
+
+            self._store.submit(write, committed)
+
+        self.weave(write, plans, [], woven)
+
     def committed(self, write: Write, started: list[Running]) -> None:
         """The write is on disk: what it started goes on."""
         for row in write.identities:
             self._flight.pop((row.scope, row.identity), None)
         for running in started:
             self._runner.committed(running)
+        if self._runner.awaited:
+            for new in write.executions:
+                if new.execution.state is State.SKIPPED:
+                    self._runner.answer(Outcome(new.execution.id, "skipped"))
+            for end in write.ends:
+                if end.state is State.SKIPPED:
+                    self._runner.answer(Outcome(end.execution, "skipped"))
 
     def _ask(
         self,
@@ -201,9 +233,7 @@ class Intake:
 
         self._store.known(plan.names, known)
 
-    def _settle(
-        self, write: Write, plan: Plan, plans: deque[Plan], started: list[Running]
-    ) -> None:
+    def _settle(self, write: Write, plan: Plan, plans: deque[Plan], started: list[Running]) -> None:
         received = plan.received
         first = self._first(plan, (plan.instance, received.identity or "")) if plan.names else None
         if first is not None and received.identity is not None:
@@ -217,6 +247,8 @@ class Intake:
         starts: list[Started] = []
         outcome: asyncio.Future[Outcome] | None = None
         for decision in plan.decisions:
+            if decision.verdict == "error":
+                self._report(decision, plan, now_ms)
             if decision.verdict != "started" or self._is_repeat(plan, decision):
                 continue
             event_id = plan.id if decision.part is None else self._ids.next()
@@ -234,7 +266,9 @@ class Intake:
         if received.position is not None:
             write.positions.append((plan.instance, received.position))
         if received.identity is not None:
-            row = Identity(plan.instance, received.identity, plan.id, tuple(starts), received.digest, None)
+            row = Identity(
+                plan.instance, received.identity, plan.id, tuple(starts), received.digest, None
+            )
             self._know(write, row)
         if received.wait and len(starts) == 1:
             outcome = self._runner.outcome(starts[0].execution)
@@ -270,28 +304,25 @@ class Intake:
         if verdict.supersede is not None:
             end = End(verdict.supersede, State.SKIPPED, None, now_ms, (), reason="superseded")
             write.ends.append(end)
-            self._runner.ended_unstarted(end)
         if verdict.admission is Admission.START:
-            running = self._runner.begin(row, flow, decision.view, plan.id, now_ms)
+            running = self._runner.begin(row, flow, decision.view, now_ms)
             write.executions.append(self._runner.row(running, write))
             started.append(running)
             plans.extendleft(self.emitted(running))
         elif verdict.admission is Admission.QUEUE:
             write.executions.append(NewExecution(row, ()))
         else:
-            skipped = _skipped(row, "busy", now_ms)
+            skipped = replace(row, state=State.SKIPPED, reason="busy", finished_ms=now_ms)
             write.executions.append(NewExecution(skipped, ()))
-            self._runner.settle_outcome(Outcome(number, "skipped"))
         if verdict.cancel is not None:
-            self._runner.cancel(verdict.cancel, reason="restarted by a newer event")
+            message = "a newer event took its place (run: mode: restart)"
+            self._cancel(verdict.cancel, Failure(step=None, kind="cancelled", message=message))
         return number
 
     def emitted(self, running: Running) -> list[Plan]:
         """Plans for what an execution emitted since the last record, newest first."""
         emissions, running.stage.emissions = running.stage.emissions, []
-        return [
-            self.plan(one.instance, one.received, id_=one.id) for one in reversed(emissions)
-        ]
+        return [self.plan(one.instance, one.received, id_=one.id) for one in reversed(emissions)]
 
     # ---- identities
 
@@ -382,23 +413,28 @@ class Intake:
         self._meter.dead += 1
         plan.receipt = Receipt(plan.id)
 
+    def _report(self, decision: Decision, plan: Plan, now_ms: int) -> None:
+        """Count an error in a condition; say it at most once a minute for each flow."""
+        self._meter.decision_errors += 1
+        flow = decision.candidate.flow.name
+        if now_ms - self._warned_ms.get(flow, 0) >= 60_000:
+            self._warned_ms[flow] = now_ms
+            facts = {"flow": flow, "event_id": id_text("evt", plan.id), "error": decision.reason}
+            self._log.warning("a condition could not be decided, nothing was started", extra=facts)
+
     def _keep_unwanted(self, plan: Plan, now_ms: int) -> None:
         self._meter.unwanted += 1
-        errors = sum(one.verdict == "error" for one in plan.decisions)
-        if errors:
-            self._meter.decision_errors += errors
-            self._runner.decision_errors(plan.decisions)
         event = self._event(plan, plan.id, plan.received.data, now_ms)
-        stopped = {
-            one.candidate.flow.name: one.reason or one.verdict for one in plan.decisions
-        }
+        stopped = {one.candidate.flow.name: one.reason or one.verdict for one in plan.decisions}
         self._unwanted(Unwanted(event, stopped))
 
 
 class Emitter:
     """What a source is given: `plugin.context.Emit` for one subscription."""
 
-    def __init__(self, intake: Intake, instance: str, room: Callable[[], "asyncio.Future[None]"]) -> None:
+    def __init__(
+        self, intake: Intake, instance: str, room: Callable[[], "asyncio.Future[None]"]
+    ) -> None:
         self._intake = intake
         self._instance = instance
         self._room = room
@@ -436,21 +472,3 @@ class Emitter:
 def _dedup_name(decision: Decision) -> _Name:
     candidate = decision.candidate
     return f"dedup:{candidate.flow.name}:{candidate.trigger.id}", decision.dedup or ""
-
-
-def _skipped(row: Execution, reason: str, now_ms: int) -> Execution:
-    return Execution(
-        id=row.id,
-        root=row.root,
-        flow=row.flow,
-        version=row.version,
-        event=row.event,
-        trigger=row.trigger,
-        key=row.key,
-        state=State.SKIPPED,
-        reason=reason,
-        created_ms=now_ms,
-        finished_ms=now_ms,
-        epoch=row.epoch,
-        depth=row.depth,
-    )

@@ -110,6 +110,14 @@ class Lane:
         if self.run.mode != "parallel":
             self._owners[self._name(key)] = execution
 
+    def occupy(self, execution: int) -> None:
+        """Take a slot whether one is free or not: for what runs alone, or to be cancelled."""
+        self._running.add(execution)
+
+    def refit(self, run: Run) -> None:
+        """Follow the flow's new `run`; a new mode counts for executions that come from now on."""
+        self.run = run
+
     def resume(self, execution: int) -> None:
         """A waiting execution is due: it takes a slot before all queued ones."""
         self._returning.append(execution)
@@ -156,7 +164,8 @@ class Lane:
 
     def knows(self, execution: int, key: str | None) -> bool:
         """Whether a queued execution will get its turn from here."""
-        return execution in self._queues.get(self._name(key), ()) or self.more
+        queued = execution in self._queues.get(self._name(key), ())
+        return queued or self.more or execution in self._running or execution in self._returning
 
     def _pick(self) -> int | None:
         while self._ready:

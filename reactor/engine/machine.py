@@ -265,6 +265,7 @@ class Machine:
             self._rendering.add_vars(config, shown)
         elif step.action == "reply":
             output = shown
+            self._note("", "reply", shown)
         return self._shape(step, path, block, output, 1, now_ms, now_ms, shown)
 
     def _ready(
@@ -400,6 +401,8 @@ class Machine:
                 self.output = self.flow.output.render(self._names)
             except EvaluationError as error:
                 failure = _failure(None, "type", f"output: {error}")
+            else:
+                self._note("", "output", self.output)
         if failure is None:
             self._finally()
             return

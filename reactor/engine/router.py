@@ -15,7 +15,6 @@ from reactor.model.event import Received
 from reactor.model.flow import Flow, Trigger
 
 
-
 class Candidate(Struct, frozen=True, gc=False):
     """One trigger of one flow, with the names that never change; `order` is its place in the table."""
 

@@ -28,6 +28,7 @@ class Emission(Struct, frozen=True, gc=False):
     """An event that a flow emitted; it is accepted in the commit of the step's record."""
 
     id: int
+    instance: str
     received: Received
 
 
@@ -129,7 +130,7 @@ def _emit(config: Any, names: dict[str, Any], path: str, stage: Stage, now_ms: i
         parent=stage.event,
         depth=stage.depth + 1,
     )
-    emission = Emission(stage.new_id(), received)
+    emission = Emission(stage.new_id(), "event", received)
     stage.emissions.append(emission)
     return {"type": type_}
 

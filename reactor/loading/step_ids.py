@@ -1,0 +1,103 @@
+"""Which step is called what: every step of a flow by its path, before any of them is read."""
+
+from collections.abc import Iterator
+
+from reactor.loading.configs import info
+from reactor.loading.context import Context
+from reactor.loading.values import Entry, ListValue, MapValue, Value
+from reactor.loading.words import StepWords
+
+STEP_KEYS = tuple(field.encode_name for field in info(StepWords).fields)  # type: ignore[attr-defined]
+# Control words, each with the keys that stand beside it.
+CONTROL_KEYS: dict[str, tuple[str, ...]] = {
+    "do": (),
+    "parallel": ("join",),
+    "choose": (),
+    "repeat": (),
+    "wait": (),
+    "call": ("with", "detach"),
+}
+FLOW_LISTS = ("do", "on_error", "finally")
+
+
+def nested(step: MapValue, path: str) -> Iterator[tuple[str, Value]]:
+    """The lists of steps inside a step, each with the path that its steps begin with."""
+    if (group := step.get("do")) is not None:
+        yield f"{path}.do", group
+    if isinstance(branches := step.get("parallel"), MapValue):
+        for entry in branches.entries:
+            yield f"{path}.{entry.key.text}", entry.value
+    if isinstance(choices := step.get("choose"), ListValue):
+        for index, choice in enumerate(choices.items):
+            if isinstance(choice, MapValue) and (steps := choice.get("do")) is not None:
+                yield f"{path}.{index}", steps
+    for word, key in (("repeat", "do"), ("wait", "notify")):
+        if isinstance(inner := step.get(word), MapValue) and (steps := inner.get(key)) is not None:
+            yield f"{path}.{key}", steps
+    for key in ("on_error", "undo"):
+        if isinstance(steps := step.get(key), ListValue):
+            yield f"{path}.{key}", steps
+
+
+def step_ids(flow: MapValue, context: Context) -> dict[str, str]:
+    """The id of each step by its path; written ones first, so that others make way."""
+    found: list[tuple[str, MapValue]] = []
+    for key in FLOW_LISTS:
+        if (steps := flow.get(key)) is not None:
+            found += _all(steps, key)
+    if isinstance(dead_letter := flow.get("dead_letter"), MapValue):
+        found.append(("dead_letter", dead_letter))
+    ids: dict[str, str] = {}
+    taken: dict[str, int] = {}
+    for path, step in found:
+        entry = step.entry("id")
+        if entry is not None and (name := context.identifier(entry.value, "ids")) is not None:
+            if name in taken:
+                message = f"two steps are called '{name}', the first on line {taken[name]}"
+                context.report.error(entry.value, message)
+            taken.setdefault(name, entry.key.at.line)
+            ids[path] = name
+    for path, step in found:
+        if path not in ids:
+            base = "dead_letter" if path == "dead_letter" else _default(step)
+            name, number = base, 2
+            while name in taken:
+                name, number = f"{base}_{number}", number + 1
+            taken[name] = step.at.line
+            ids[path] = name
+    return ids
+
+
+def inside(ids: dict[str, str], path: str) -> list[str]:
+    """The ids of all steps below a path."""
+    return [name for at, name in ids.items() if at.startswith(path + ".")]
+
+
+def action_entries(step: MapValue) -> list[Entry]:
+    """The entries of a step that are not the engine's: its action, and what is unknown."""
+    beside = {key for word in step.keys() for key in CONTROL_KEYS.get(word, ())}
+    return [
+        entry
+        for entry in step.entries
+        if entry.key.text not in STEP_KEYS and entry.key.text not in beside
+    ]
+
+
+def _all(steps: Value, path: str) -> Iterator[tuple[str, MapValue]]:
+    if not isinstance(steps, ListValue):
+        return
+    for index, step in enumerate(steps.items):
+        if isinstance(step, MapValue):
+            here = f"{path}.{index}"
+            yield here, step
+            for inner_path, inner in nested(step, here):
+                yield from _all(inner, inner_path)
+
+
+def _default(step: MapValue) -> str:
+    words = action_entries(step)
+    control = next((each.key.text for each in words if each.key.text in CONTROL_KEYS), None)
+    word = control or (words[0].key.text if words else "step")
+    return word.replace(".", "_").replace("-", "_")
+
+
