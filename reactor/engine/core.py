@@ -129,6 +129,12 @@ class Engine:
         """What the source of a subscription emits with."""
         return Emitter(self.intake, instance, self._room)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way that needs no time: no attempt, no commit, no loading."""
+        busy = self.runner.busy or self.desk.busy or bool(self._cancels)
+        return not busy and self.store.pressure().rows == 0
+
     def turn(self) -> None:
         """Do everything that is due now."""
         self.shared.expire(self.clock.now_ms())

@@ -418,6 +418,11 @@ class Runner:
                 timer.cancel()
         running.deadline = running.closing = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether attempts are under way, or answers being looked up."""
+        return self._busy > 0 or bool(self._lookups)
+
     async def quiet(self, execution: int, limit_secs: float) -> None:
         """Return when a live execution stored something, left, or the time is over."""
         if execution not in self.live:

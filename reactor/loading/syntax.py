@@ -12,7 +12,9 @@ from reactor.loading.values import At, quoted
 
 _KEYED = re.compile(r"^(?P<lead>\s*(?:-\s+)*)(?P<key>[\w.-]+):(?P<gap>\s+)(?P<text>\S.*)$")
 _ITEM = re.compile(r"^(?P<lead>\s*-\s+)(?P<text>\S.*)$")
-_QUOTED_START = re.compile(r"""(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?P<rest>[^\s#].*)$""")
+_QUOTED_START = re.compile(
+    r"""(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?P<rest>[^\s#].*)$"""
+)
 _COMPARED = re.compile(r"(?P<sign>==|!=)\s*(?P<other>[\w.\[\]\"'-]+)$")
 _COMMENT_IN_LIST = re.compile(r"[\[,{:]\s*(#[^\],}\s]*)")
 _DASH_KEY = re.compile(r"^(\s*)-(\s+)[\w.-]+:")
@@ -222,7 +224,9 @@ def _second_colon(trouble: Trouble, report: Report) -> bool:
     indent = len(trouble.line) - len(trouble.line.lstrip())
     if not re.search(r":(\s|$)", report.line(trouble.line_number - 1)):
         return False
-    message = f"line {trouble.line_number} stands deeper than the line above, which has its value already"
+    message = (
+        f"line {trouble.line_number} stands deeper than the line above, which has its value already"
+    )
     report.error(trouble.at(indent), message)
     return True
 

@@ -4,7 +4,7 @@ import re
 
 from reactor.expr.parse import Expression, parse
 from reactor.expr.scope import ExpressionInvalid, Mistake, Scope
-from reactor.expr.template import Template, parse_template, parse_value
+from reactor.expr.template import Template, parse_template
 from reactor.loading.report import Report
 from reactor.loading.values import At, ListValue, MapValue, Scalar, Value, quoted
 
@@ -127,14 +127,16 @@ def _explain_yaml(value: Scalar, report: Report) -> bool:
     if value.style == '"' and at.line == at.end_line and (inner or "\n" in value.text):
         written = line[at.column - 1 : at.end_column - 1]
         fixed = report.with_text(at, re.sub(r"\\([nt])", r"\\\\\1", written))
-        message = '"\\n" was read by YAML: write \'\\\\n\', or single quotes outside'
+        message = "\"\\n\" was read by YAML: write '\\\\n', or single quotes outside"
         report.error(at, message, repaired=fixed)
         return True
     return False
 
 
 def _open_quote(text: str) -> bool:
-    return text.count('"') % 2 == 1 or text.count("'") % 2 == 1 or text.count("${{") > text.count("}}")
+    return (
+        text.count('"') % 2 == 1 or text.count("'") % 2 == 1 or text.count("${{") > text.count("}}")
+    )
 
 
 def _repaired(value: Scalar, mistake: Mistake, report: Report) -> str | None:
@@ -150,7 +152,11 @@ def written(value: Scalar, text: str, report: Report) -> str:
     if value.style == "'":
         return "'" + text.replace("'", "''") + "'"
     if value.style == '"':
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' if '"' in text else f'"{text}"'
+        return (
+            '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            if '"' in text
+            else f'"{text}"'
+        )
     return quoted(text) if unsafe.search(text) else text
 
 
@@ -162,5 +168,3 @@ def _composed(value: ListValue, scope: Scope, report: Report) -> Expression | No
     if not texts or len(texts) < len(parts):
         return None
     return parse("[" + ", ".join(texts) + "]", scope)
-
-

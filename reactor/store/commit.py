@@ -105,8 +105,9 @@ class Commits:
         return count > 0
 
     def measure(self, connection: Connection) -> None:
-        """Look at the disk and the size of the store."""
+        """Look at the disk and the size of the store; lay in the ballast where there is room."""
         self._space.look()
+        self._space.lay_in()
         pages, free, size = (
             connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
