@@ -36,9 +36,9 @@ SKIP = Verdict(Admission.SKIP)
 class Lane:
     """The executions of one flow.
 
-    Invariants: at most `run.max` ids are in `running`; but for `parallel` each key has at most one owner, which
-    keeps it until its execution ends, waits included; queued executions of a key start in order of their ids.
-    `start` is called with the id of an execution whose turn has come.
+    Invariants: at most `run.max` ids are in `running`; but for `parallel` each key has at most one
+    owner, which keeps it until its execution ends, waits included; queued executions of a key start
+    in order of their ids. `start` is called with the id of an execution whose turn has come.
     """
 
     def __init__(self, run: Run, start: Callable[[int], None]) -> None:
@@ -106,9 +106,17 @@ class Lane:
             self._ready.append(name)
 
     def own(self, execution: int, key: str | None) -> None:
-        """Take the key for an open execution found at boot (waiting ones hold their key, not a slot)."""
+        """Take the key for an open execution found at boot (waiting ones hold no slot)."""
         if self.run.mode != "parallel":
             self._owners[self._name(key)] = execution
+
+    def occupy(self, execution: int) -> None:
+        """Take a slot whether one is free or not: for what runs alone, or to be cancelled."""
+        self._running.add(execution)
+
+    def refit(self, run: Run) -> None:
+        """Follow the flow's new `run`; a new mode counts for executions that come from now on."""
+        self.run = run
 
     def resume(self, execution: int) -> None:
         """A waiting execution is due: it takes a slot before all queued ones."""
@@ -156,7 +164,8 @@ class Lane:
 
     def knows(self, execution: int, key: str | None) -> bool:
         """Whether a queued execution will get its turn from here."""
-        return execution in self._queues.get(self._name(key), ()) or self.more
+        queued = execution in self._queues.get(self._name(key), ())
+        return queued or self.more or execution in self._running or execution in self._returning
 
     def _pick(self) -> int | None:
         while self._ready:

@@ -1,4 +1,4 @@
-"""What a clean tree may hold and name: every mistake of an expression at once, and the paths it reads."""
+"""What a clean tree may hold and name: every mistake at once, and the paths it reads."""
 
 import ast
 import re
@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from reactor.errors import EvaluationError
-from reactor.expr.function import REQUIRED, Function
+from reactor.expr.call import arrange
+from reactor.expr.foreign import close, method_call, path_text, unknown_function, unknown_root
+from reactor.expr.function import Function
 from reactor.expr.functions import TABLE
 from reactor.expr.functions_text import pattern
 from reactor.expr.functions_time import zone
 from reactor.expr.grammar import Tree, constant_keys, literal, mistake, source, span
-from reactor.expr.hints import close, method_call, path_text, unknown_function, unknown_root
 from reactor.expr.scope import Mistake, Scope
 
 STEP_FIELDS = frozenset({"output", "status", "error", "attempts"})
@@ -74,7 +75,10 @@ class Checked:
         if judge := kinds.get(type(node)):
             judge(node)
         else:
-            self._report(node, _REFUSED.get(type(node), f"{source(self._text, node)} is not part of the language"))
+            self._report(
+                node,
+                _REFUSED.get(type(node), f"{source(self._text, node)} is not part of the language"),
+            )
 
     def _each_child(self, node: ast.expr) -> None:
         for child in ast.iter_child_nodes(node):
@@ -94,7 +98,9 @@ class Checked:
         if isinstance(node.op, (*_OPERATORS, ast.Not, ast.USub, ast.UAdd)):
             self._each_child(node)
         else:
-            self._report(node, _SIGNS.get(type(node.op), "this operator is not part of the language"))
+            self._report(
+                node, _SIGNS.get(type(node.op), "this operator is not part of the language")
+            )
 
     def _compare(self, node: ast.Compare) -> None:
         for sign in node.ops:
@@ -122,7 +128,10 @@ class Checked:
             return
         self._expression(loop.iter)
         if not isinstance(loop.target, ast.Name) or loop.is_async:
-            self._report(loop.target, "a loop names one thing: for x in list (for maps: entries(map), x.key, x.value)")
+            self._report(
+                loop.target,
+                "a loop names one thing: for x in list (for maps: entries(map), x.key, x.value)",
+            )
             return
         self._locals.append(loop.target.id)
         inner = [node.elt] if isinstance(node, ast.ListComp) else [node.key, node.value]
@@ -137,6 +146,8 @@ class Checked:
         found = constant_keys(node)
         if found is not None:
             self._named(node, found[0], found[1], asked=asked)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Constant):
+            self._report(node, f"only maps have keys, {source(self._text, node.value)} is none")
         elif isinstance(node, ast.Attribute):
             self._path_base(node.value)
         elif isinstance(node, ast.Subscript):
@@ -158,7 +169,9 @@ class Checked:
         else:
             self._expression(node)
 
-    def _named(self, node: ast.expr, name: ast.Name, keys: tuple[str | int, ...], *, asked: bool) -> None:
+    def _named(
+        self, node: ast.expr, name: ast.Name, keys: tuple[str | int, ...], *, asked: bool
+    ) -> None:
         root = name.id
         if root in self._locals:
             return
@@ -211,13 +224,25 @@ class Checked:
     ) -> None:
         wanted = str(keys[0])
         rest = path_text(keys[1:])
-        thing = {"steps": "step", "vars": "var", "secrets": "secret", "env": "environment variable"}.get(root)
-        said = f"there is no {thing} {wanted!r}" if thing else f"{root} has no field {wanted!r} here"
+        thing = {
+            "steps": "step",
+            "vars": "var",
+            "secrets": "secret",
+            "env": "environment variable",
+        }.get(root)
+        said = (
+            f"there is no {thing} {wanted!r}" if thing else f"{root} has no field {wanted!r} here"
+        )
         if guess := close(wanted, fields):
             better = f"{root}{path_text([guess])}"
             self._report(node, f"{said}; did you mean {better}", better + rest)
         elif fields:
-            self._report(node, f"{said}: it has {', '.join(sorted(fields))}" if not thing else f"{said}: there is {', '.join(sorted(fields))}")
+            self._report(
+                node,
+                f"{said}: it has {', '.join(sorted(fields))}"
+                if not thing
+                else f"{said}: there is {', '.join(sorted(fields))}",
+            )
         else:
             self._report(node, said)
 
@@ -234,10 +259,18 @@ class Checked:
             better = f"item{path_text(keys[2:])}"
             self._report(node, f"the current one is item: {better}", better)
         elif guess := close(wanted, STEP_FIELDS):
-            self._report(node, f"a step has no {wanted!r}; did you mean {step}.{guess}", f"{step}.{guess}{path_text(keys[2:])}")
+            self._report(
+                node,
+                f"a step has no {wanted!r}; did you mean {step}.{guess}",
+                f"{step}.{guess}{path_text(keys[2:])}",
+            )
         else:
             better = f"{step}.output{path_text(keys[1:])}"
-            self._report(node, f"a step has output, status, error and attempts; did you mean {better}", better)
+            self._report(
+                node,
+                f"a step has output, status, error and attempts; did you mean {better}",
+                better,
+            )
         return False
 
     def _call(self, node: ast.Call) -> None:
@@ -283,7 +316,10 @@ class Checked:
             if value is argument:
                 continue
             if type(value) not in param.types:
-                self._report(argument, f"{function.name} takes {param.kind} as {param.name}: {function.example}")
+                self._report(
+                    argument,
+                    f"{function.name} takes {param.kind} as {param.name}: {function.example}",
+                )
             elif isinstance(value, str) and argument.col_offset:
                 try:
                     if param.name == "pattern":
@@ -298,28 +334,3 @@ class Checked:
         arguments = [source(self._text, each) for each in node.args]
         message, better = method_call(value, function.attr, arguments, TABLE)
         self._report(node, message, better)
-
-
-def arrange(function: Function, node: ast.Call, tz: str) -> list[ast.expr]:
-    """The arguments of a call in the order of the parameters, defaults filled in; ValueError if they do not fit."""
-    params = function.params
-    given = list(node.args)
-    named = {each.arg: each.value for each in node.keywords}
-    shape = f"{function.signature}, such as {function.example}"
-    if None in named or any(isinstance(each, ast.Starred) for each in given):
-        raise ValueError(f"there is no * in a call: {shape}")
-    if params and params[-1].rest:
-        if named or not given:
-            raise ValueError(f"it is called as {shape}")
-        return given
-    if len(given) > len(params):
-        raise ValueError(f"{function.name} takes at most {len(params)} values: {shape}")
-    for param in params[len(given) :]:
-        value = named.pop(param.name, None)
-        if value is None and param.default is REQUIRED:
-            raise ValueError(f"{function.name} needs {param.name}: {shape}")
-        default = tz if param.name == "tz" else param.default
-        given.append(value if value is not None else ast.copy_location(ast.Constant(default), node))
-    if named:
-        raise ValueError(f"{function.name} takes no {next(iter(named))!r}: {shape}")
-    return given

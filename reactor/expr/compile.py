@@ -1,21 +1,22 @@
 """A checked tree becomes code: once quick and trusting, once careful; both give the same value.
 
-The quick form reads paths with Python's own subscripts and compares with Python's own operators. Where
-an event is not of the expected form these raise, and the careful form, made of guarded calls, decides.
-Expressions with loops have the careful form only, which counts all work. Code of either form sees no
-builtins and no attribute of a value but `dict.get`.
+The quick form reads paths with Python's own subscripts and compares with Python's own operators.
+Where an event is not of the expected form these raise, and the careful form, made of guarded calls,
+decides. In loops the quick form compares by itself only with constants, whose size is known. Code
+of either form sees no builtins and no attribute of a value but `dict.get`.
 """
 
 import ast
+import itertools
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
 from reactor.expr import operators
-from reactor.expr.check import arrange
+from reactor.expr.call import arrange
 from reactor.expr.function import guarded
 from reactor.expr.functions import TABLE
-from reactor.expr.grammar import Tree, constant_keys, literal
+from reactor.expr.grammar import Tree, literal
 from reactor.expr.values import Fuel
 
 Run = Callable[[Any, Fuel | None], Any]
@@ -24,11 +25,14 @@ FILENAME = "<expression>"  # by which errors find the place in the text
 
 _GLOBALS: dict[str, Any] = {
     "__builtins__": {},
+    "_empty": {},
     "_field": operators.field,
     "_item": operators.item,
     "_cut": operators.cut,
     "_has": operators.has,
     "_compare": operators.compare,
+    "_equal": operators.equal,
+    "_order": operators.order,
     "_contains": operators.contains,
     "_add": operators.add,
     "_subtract": operators.subtract,
@@ -68,18 +72,17 @@ _SIGNS: dict[type[ast.AST], str] = {
 class Code:
     """The runnable forms of one expression."""
 
-    __slots__ = ("careful", "quick", "spends")
+    __slots__ = ("careful", "loops", "quick", "spends")
 
     def __init__(self, tree: Tree, tz: str) -> None:
-        careful = _Writer(tz, quick=False)
+        self.loops = any(
+            isinstance(node, ast.ListComp | ast.DictComp) for node in ast.walk(tree.root)
+        )
+        careful = _Writer(tz, quick=False, loops=self.loops)
         self.careful = _function(careful, tree.root)
-        quick = _Writer(tz, quick=True)
-        self.quick = self.careful if _loops(tree.root) else _function(quick, tree.root)
-        self.spends = careful.spends or quick.spends
-
-
-def _loops(root: ast.expr) -> bool:
-    return any(isinstance(node, ast.ListComp | ast.DictComp) for node in ast.walk(root))
+        quick = _Writer(tz, quick=True, loops=self.loops)
+        self.quick = _function(quick, tree.root)
+        self.spends = quick.spends
 
 
 def _function(writer: "_Writer", root: ast.expr) -> Run:
@@ -94,9 +97,11 @@ def _function(writer: "_Writer", root: ast.expr) -> Run:
 class _Writer:
     """Writes the Python tree of one form."""
 
-    def __init__(self, tz: str, *, quick: bool) -> None:
+    def __init__(self, tz: str, *, quick: bool, loops: bool) -> None:
         self._tz = tz
         self._quick = quick
+        self._loops = loops
+        self._stops = 0
         self._locals: list[str] = []
         self._in_loop = False
         self.spends = False
@@ -141,18 +146,35 @@ class _Writer:
         return _call("_field", self.write(node.value), ast.Constant(node.attr))
 
     def _base(self, node: ast.expr) -> ast.expr:
-        # Only the last key of a path is often absent; `get` there costs less than an exception.
-        if self._quick and isinstance(node, ast.Attribute):
-            inner = ast.Subscript(self._base(node.value), ast.Constant(node.attr), ast.Load())
-            return ast.copy_location(inner, node)
-        if self._quick and isinstance(node, ast.Subscript) and _is_key(node.slice):
-            inner = ast.Subscript(self._base(node.value), self.write(node.slice), ast.Load())
-            return ast.copy_location(inner, node)
-        return self.write(node)
+        """A node that is asked for a key.
+
+        A field of a root is nearly always there. Further in null is common (`head_commit`), and
+        going on with an empty map costs less than an exception; inside loops Python does not allow
+        that form.
+        """
+        if isinstance(node, ast.Attribute):
+            base, key = node.value, node.attr
+        elif isinstance(node, ast.Subscript) and type(literal(node.slice)) is str:
+            base, key = node.value, str(literal(node.slice))
+        else:
+            return self.write(node)
+        found: ast.expr
+        if self._loops or isinstance(base, ast.Name):
+            found = ast.Subscript(self._base(base), ast.Constant(key), ast.Load())
+        else:
+            self._stops += 1
+            stop = f"stop_{self._stops}"
+            named = ast.NamedExpr(ast.Name(stop, ast.Store()), _get(self._base(base), key))
+            there = ast.Compare(named, [ast.IsNot()], [ast.Constant(None)])
+            found = ast.IfExp(there, _load(stop), _load("_empty"))
+        return ast.copy_location(found, node)
 
     def _subscript(self, node: ast.Subscript) -> ast.expr:
         if isinstance(node.slice, ast.Slice):
-            bounds = [ast.Constant(None) if each is None else self.write(each) for each in (node.slice.lower, node.slice.upper)]
+            bounds = [
+                ast.Constant(None) if each is None else self.write(each)
+                for each in (node.slice.lower, node.slice.upper)
+            ]
             return _call("_cut", self.write(node.value), *bounds, self._fuel())
         key = literal(node.slice)
         if self._quick and type(key) is str:
@@ -168,11 +190,19 @@ class _Writer:
         return ast.IfExp(self.write(node.test), self.write(node.body), self.write(node.orelse))
 
     def _list(self, node: ast.List) -> ast.expr:
-        return self._paid(ast.copy_location(ast.List([self.write(each) for each in node.elts], ast.Load()), node))
+        return self._paid(
+            ast.copy_location(ast.List([self.write(each) for each in node.elts], ast.Load()), node)
+        )
 
     def _map(self, node: ast.Dict) -> ast.expr:
-        keys = [each if isinstance(each, ast.Constant) else _call("_key", self.write(each)) for each in node.keys if each]
-        return self._paid(ast.copy_location(ast.Dict([*keys], [self.write(each) for each in node.values]), node))
+        keys = [
+            each if isinstance(each, ast.Constant) else _call("_key", self.write(each))
+            for each in node.keys
+            if each
+        ]
+        return self._paid(
+            ast.copy_location(ast.Dict([*keys], [self.write(each) for each in node.values]), node)
+        )
 
     def _paid(self, made: ast.expr) -> ast.expr:
         return _call("_built", made, self._fuel()) if self._in_loop else made
@@ -195,17 +225,34 @@ class _Writer:
         if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
             return self._membership(node.left, node.ops[0], node.comparators[0])
         values = [self.write(node.left), *map(self.write, node.comparators)]
-        if self._quick and not any(isinstance(sign, ast.In | ast.NotIn) for sign in node.ops):
+        if self._quick and self._is_cheap(node):
             return ast.Compare(values[0], node.ops, values[1:])
+        if len(node.ops) == 1:
+            return self._guarded_comparison(values[0], node.ops[0], values[1])
         rest: list[ast.expr] = []
         for sign, value in zip(node.ops, values[1:], strict=True):
             rest += [ast.Constant(_SIGNS[type(sign)]), value]
         return _call("_compare", self._fuel(), values[0], *rest)
 
+    def _is_cheap(self, node: ast.Compare) -> bool:
+        if any(isinstance(sign, ast.In | ast.NotIn) for sign in node.ops):
+            return False
+        plain = [_is_plain(each) for each in (node.left, *node.comparators)]
+        return not self._in_loop or all(one or other for one, other in itertools.pairwise(plain))
+
+    def _guarded_comparison(self, left: ast.expr, sign: ast.cmpop, right: ast.expr) -> ast.expr:
+        if isinstance(sign, ast.Eq):
+            return _call("_equal", left, right, self._fuel())
+        if isinstance(sign, ast.NotEq):
+            return ast.UnaryOp(ast.Not(), _call("_equal", left, right, self._fuel()))
+        return _call("_order", left, ast.Constant(_SIGNS[type(sign)]), right, self._fuel())
+
     def _membership(self, value: ast.expr, sign: ast.cmpop, box: ast.expr) -> ast.expr:
         if isinstance(box, ast.List) and all(_is_plain(each) for each in box.elts):
             # Python keeps such a list as a constant.
-            listed = ast.copy_location(ast.List([self.write(each) for each in box.elts], ast.Load()), box)
+            listed = ast.copy_location(
+                ast.List([self.write(each) for each in box.elts], ast.Load()), box
+            )
             return ast.Compare(self.write(value), [sign], [listed])
         found = _call("_contains", self.write(box), self.write(value), self._fuel())
         return found if isinstance(sign, ast.In) else ast.UnaryOp(ast.Not(), found)
@@ -213,7 +260,7 @@ class _Writer:
     def _loop(self, node: ast.ListComp | ast.DictComp) -> ast.expr:
         loop = node.generators[0]
         target = loop.target
-        weight = sum(isinstance(each, ast.expr) for each in ast.walk(node))
+        weight = _weight(node)
         over = _call("_iterate", self.write(loop.iter), self._fuel(), ast.Constant(weight))
         ast.copy_location(over, loop.iter)
         outer, self._in_loop = self._in_loop, True
@@ -239,25 +286,28 @@ class _Writer:
             if literal(fallback) is not fallback:
                 return _call("_default", self.write(value), self.write(fallback))
             none = ast.arguments([], [], None, [], [], None, [])
-            return _call("_default_later", self.write(value), ast.Lambda(none, self.write(fallback)))
+            return _call(
+                "_default_later", self.write(value), ast.Lambda(none, self.write(fallback))
+            )
         return _call(f"call_{name}", self._fuel(), *map(self.write, arguments))
 
     def _asked(self, node: ast.expr) -> ast.expr:
         keys: list[ast.expr] = []
         while isinstance(node, ast.Attribute | ast.Subscript):
-            keys.append(ast.Constant(node.attr) if isinstance(node, ast.Attribute) else self.write(node.slice))
+            keys.append(
+                ast.Constant(node.attr)
+                if isinstance(node, ast.Attribute)
+                else self.write(node.slice)
+            )
             node = node.value
-        found = constant_keys(node)
-        if found is not None and found[0].id not in self._locals:
-            keys.append(ast.Constant(found[0].id))
-            start: ast.expr = _load("names")
-        else:
-            start = self.write(node)
-        return _call("_has", start, ast.Tuple(keys[::-1], ast.Load()))
+        return _call("_has", self.write(node), ast.Tuple(keys[::-1], ast.Load()))
 
 
-def _is_key(node: ast.expr) -> bool:
-    return type(literal(node)) in (str, int)
+def _weight(node: ast.ListComp | ast.DictComp) -> int:
+    """How many parts one turn of a loop computes."""
+    inner = [node.elt] if isinstance(node, ast.ListComp) else [node.key, node.value]
+    parts = [part for each in (*inner, *node.generators[0].ifs) for part in ast.walk(each)]
+    return sum(isinstance(part, ast.expr) and not isinstance(part, ast.Constant) for part in parts)
 
 
 def _is_plain(node: ast.expr) -> bool:

@@ -4,14 +4,14 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
+from reactor.expr.expression import Expression
 from reactor.expr.grammar import constant_keys, literal, read
-from reactor.expr.parse import Expression
 
 Path = tuple[str, ...]
 
 
 def equalities(expression: Expression) -> tuple[tuple[Path, Any], ...]:
-    """The `path == constant` that must hold for the whole to hold (`and` joins them, null is left out)."""
+    """The `path == constant` that must hold for the whole to hold (null is left out)."""
     found = []
     for left, right in _equal_sides(read(expression.text).root):
         for path, other in ((_path(left), right), (_path(right), left)):
@@ -22,7 +22,7 @@ def equalities(expression: Expression) -> tuple[tuple[Path, Any], ...]:
 
 
 def joins(expression: Expression, left_root: str, right_root: str) -> tuple[tuple[Path, Path], ...]:
-    """The `left_root.x == right_root.y` that must hold for the whole to hold, in either order of writing."""
+    """The `left_root.x == right_root.y` that must hold, in either order of writing."""
     found = []
     for left, right in _equal_sides(read(expression.text).root):
         one, other = _path(left), _path(right)

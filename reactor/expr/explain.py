@@ -39,7 +39,11 @@ def _absent(text: str, names: Mapping[str, Any], place: tuple[int, int]) -> list
         if not isinstance(node, ast.expr) or span(node) != place:
             continue
         for part in ast.iter_child_nodes(node):
-            if not isinstance(part, ast.expr) or (found := constant_keys(part)) is None or found[0].id not in names:
+            if (
+                not isinstance(part, ast.expr)
+                or (found := constant_keys(part)) is None
+                or found[0].id not in names
+            ):
                 continue
             value = reach(names, (found[0].id, *found[1]))
             if value is None or value is MISSING:

@@ -1,4 +1,4 @@
-"""What a function of the language is: one row of the table that names, checks, documents and runs it."""
+"""What a function of the language is: a row that names, checks, documents and runs it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -72,11 +72,10 @@ class Function(Struct, frozen=True):
 
 def guarded(function: Function) -> Callable[..., Any]:
     """The function as compiled expressions call it: kinds are checked before it runs."""
-    call = function.call
-    name = function.name
-    params = function.params
+    call, name, params = function.call, function.name, function.params
     types = [param.types for param in params]
-    if params and params[-1].rest:
+    first_types, second_types = types[0], types[-1]
+    if params[-1].rest:
         return _guarded_rest(function)
 
     def run(fuel: Fuel, *values: Any) -> Any:
@@ -86,14 +85,14 @@ def guarded(function: Function) -> Callable[..., Any]:
         return call(fuel, *values)
 
     def run_one(fuel: Fuel, value: Any) -> Any:
-        if type(value) not in types[0]:
+        if type(value) not in first_types:
             raise _refused(name, params[0], value)
         return call(fuel, value)
 
     def run_two(fuel: Fuel, first: Any, second: Any) -> Any:
-        if type(first) not in types[0]:
+        if type(first) not in first_types:
             raise _refused(name, params[0], first)
-        if type(second) not in types[1]:
+        if type(second) not in second_types:
             raise _refused(name, params[1], second)
         return call(fuel, first, second)
 
@@ -123,7 +122,11 @@ def _param_text(param: Param) -> str:
         return f"{param.name}…"
     if param.default is REQUIRED:
         return param.name
-    value = {True: "true", False: "false", None: "null"}.get(param.default) if not param.default else None
+    value = (
+        {True: "true", False: "false", None: "null"}.get(param.default)
+        if not param.default
+        else None
+    )
     text = f'"{param.default}"' if isinstance(param.default, str) else str(param.default)
     if isinstance(param.default, bool):
         text = "true" if param.default else "false"

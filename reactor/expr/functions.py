@@ -1,10 +1,16 @@
-"""The one table of functions: names are checked against it, calls run from it, the manual is made of it."""
+"""The one table of functions: names are checked against it, calls run from it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from reactor.expr import functions_encoding, functions_list, functions_number, functions_text, functions_time
+from reactor.expr import (
+    functions_encoding,
+    functions_list,
+    functions_number,
+    functions_text,
+    functions_time,
+)
 from reactor.expr.function import Function, Param
 from reactor.expr.values import Fuel
 
@@ -17,7 +23,7 @@ def _has(_fuel: Fuel, path: Any) -> bool:
     return path is not None
 
 
-# Both are compiled in place: the fallback is computed only when needed, and a path is asked for, not read.
+# Both are compiled in place: a fallback is computed only when needed, a path is never read.
 _SPECIAL = (
     Function(
         "default", (Param("value", "any or null"), Param("fallback", "any or null", None)), "any",

@@ -26,21 +26,23 @@ def _len(_fuel: Fuel, value: Any) -> int:
     return len(value)
 
 
-def _sorted(fuel: Fuel, values: list[Any], reverse: bool) -> list[Any]:
+def _sorted(fuel: Fuel, values: list[Any], reverse: Any) -> list[Any]:
     return _ordered("sorted", fuel, values, values, reverse)
 
 
-def _sort_by(fuel: Fuel, values: list[Any], key: str, reverse: bool) -> list[Any]:
+def _sort_by(fuel: Fuel, values: list[Any], key: str, reverse: Any) -> list[Any]:
     path = _path(key)
     fuel.spend(1 + len(values) * (1 + len(path)))
     return _ordered("sort_by", fuel, values, [_at(value, path) for value in values], reverse)
 
 
-def _ordered(name: str, fuel: Fuel, values: list[Any], keys: list[Any], reverse: bool) -> list[Any]:
+def _ordered(name: str, fuel: Fuel, values: list[Any], keys: list[Any], reverse: Any) -> list[Any]:
     # What has no key comes last, whichever way the rest is sorted.
     kinds = {kind(key) for key in keys} - {"null"}
     if len(kinds) > 1 or kinds & {"list", "map", "bytes"}:
-        raise EvaluationError(f"{name} takes numbers, texts or times, all of one kind, not {' and '.join(sorted(kinds))}")
+        raise EvaluationError(
+            f"{name} takes numbers, texts or times of one kind, not {' and '.join(sorted(kinds))}"
+        )
     weight = sum(1 + (len(key) >> 6) for key in keys if type(key) is str) or len(keys)
     fuel.spend(1 + weight * (1 + len(keys).bit_length()))
     places = [place for place, key in enumerate(keys) if key is not None]
@@ -171,15 +173,18 @@ FUNCTIONS = (
         "unique([1, 2, 1])", [1, 2], _unique,
     ),
     Function(
-        "first", (Param("list", "list or text"),), "any or null", "The first element; null if there is none.",
+        "first", (Param("list", "list or text"),), "any or null",
+        "The first element; null if there is none.",
         "first([1, 2])", 1, _first,
     ),
     Function(
-        "last", (Param("list", "list or text"),), "any or null", "The last element; null if there is none.",
+        "last", (Param("list", "list or text"),), "any or null",
+        "The last element; null if there is none.",
         "last([1, 2])", 2, _last,
     ),
     Function(
-        "pluck", (_LIST, _KEY), "list", "The value of one key of each map of a list (`a.b` reaches inside).",
+        "pluck", (_LIST, _KEY), "list",
+        "The value of one key of each map of a list (`a.b` reaches inside).",
         'pluck([{"id": 1}, {"id": 2}], "id")', [1, 2], _pluck,
     ),
     Function(
@@ -188,11 +193,13 @@ FUNCTIONS = (
         'where([{"ok": true}, {"ok": false}], "ok")', [{"ok": True}], _where,
     ),
     Function(
-        "chunk", (_LIST, Param("size", "integer")), "list", "The list in lists of at most `size` elements.",
+        "chunk", (_LIST, Param("size", "integer")), "list",
+        "The list in lists of at most `size` elements.",
         "chunk([1, 2, 3], 2)", [[1, 2], [3]], _chunk,
     ),
     Function(
-        "flatten", (_LIST,), "list", "The list with the elements of its lists in their place, one level.",
+        "flatten", (_LIST,), "list",
+        "The list with the elements of its lists in their place, one level.",
         "flatten([[1], [2, 3], 4])", [1, 2, 3, 4], _flatten,
     ),
     Function("keys", (_MAP,), "list", "The keys of a map.", 'keys({"a": 1})', ["a"], _keys),

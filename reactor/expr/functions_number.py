@@ -18,7 +18,7 @@ _BOOLEANS = {
 
 def _int(_fuel: Fuel, value: Any) -> int:
     if type(value) is not str:
-        return int(number(value))
+        return int(number(int(number(value))))
     text = value.strip()
     try:
         if len(text) <= _MAX_DIGITS:
@@ -59,9 +59,9 @@ def _round(_fuel: Fuel, value: float, digits: int) -> int | float:
     number(value)
     exact = Decimal(repr(value))
     if exact.adjusted() + digits > 25:
-        return int(value) if digits <= 0 else value
+        return number(int(value) if digits <= 0 else value)
     rounded = exact.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)
-    return int(rounded) if digits <= 0 else float(rounded)
+    return number(int(rounded) if digits <= 0 else float(rounded))
 
 
 def _abs(_fuel: Fuel, value: float) -> float:
@@ -138,8 +138,8 @@ FUNCTIONS = (
     ),
     Function(
         "bool", (Param("value", "any or null"),), "boolean",
-        "A text as true (true yes on 1) or false (false no off 0, empty); other values: whether they are "
-        "more than zero, empty or null.", 'bool("off")', False, _bool,
+        "A text as true (true yes on 1) or false (false no off 0, empty); other values: whether "
+        "they are not zero, empty or null.", 'bool("off")', False, _bool,
     ),
     Function(
         "round", (_NUMBER, Param("digits", "integer", 0)), "number",

@@ -8,7 +8,7 @@ from typing import Any
 from reactor.errors import EvaluationError
 from reactor.expr.function import Function, Param
 from reactor.expr.operators import contains
-from reactor.expr.values import MAX_BUILT, Fuel, to_text
+from reactor.expr.values import MAX_BUILT, SMALL, Fuel, to_text
 
 _MAX_PARTS = 100_000
 _MAX_PATTERN = 1000
@@ -21,7 +21,9 @@ def pattern(text: str) -> Any:
         raise EvaluationError(f"a pattern has at most {_MAX_PATTERN} characters")
     compiled = _compiled(text)
     if isinstance(compiled, str):
-        raise EvaluationError(f"{text!r} is no pattern (RE2, without lookahead and backreferences): {compiled}")
+        raise EvaluationError(
+            f"{text!r} is no pattern (RE2, without lookahead and backreferences): {compiled}"
+        )
     return compiled
 
 
@@ -42,18 +44,20 @@ def _compiled(text: str) -> Any:
 
 def _search(fuel: Fuel, text: str, wanted: str) -> Any:
     compiled = pattern(wanted)
-    # The slow path of RE2 costs text × program.
+    # The slow path of RE2 costs text length by program size.
     fuel.spend(1 + (len(text) * compiled.programsize >> 9))
     return compiled.search(text)
 
 
 def _lower(fuel: Fuel, text: str) -> str:
-    fuel.build(len(text))
+    if len(text) > SMALL:
+        fuel.build(len(text))
     return text.lower()
 
 
 def _upper(fuel: Fuel, text: str) -> str:
-    fuel.build(len(text))
+    if len(text) > SMALL:
+        fuel.build(len(text))
     return text.upper()
 
 
@@ -221,16 +225,17 @@ FUNCTIONS = (
     ),
     Function(
         "extract", (_TEXT, Param("pattern", "text")), "text or null",
-        "The first group of the first match of an RE2 pattern (without groups, the match); null if none.",
+        "The first group of the first match of a pattern (without groups, the match), or null.",
         r'extract("order-17 paid", "order-(\d+)")', "17", _extract,
     ),
     Function(
         "truncate", (_TEXT, Param("length", "integer"), Param("end", "text", "…")), "text",
-        "The text cut to at most `length` characters, with `end` as its last ones where it was cut.",
+        "The text cut to at most `length` characters; where it was cut, `end` is at its end.",
         'truncate("abcdef", 4)', "abc…", _truncate,
     ),
     Function(
-        "slug", (_TEXT,), "text", "The text in small ASCII letters, digits and dashes, for names and paths.",
+        "slug", (_TEXT,), "text",
+        "The text in small ASCII letters, digits and dashes, for names and paths.",
         'slug("Größe: 5 m")', "grosse-5-m", _slug,
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Functions on time: instants in UTC, seen in a time zone where a clock or calendar is asked for."""
+"""Functions on time: instants in UTC, seen in a time zone where a calendar is asked for."""
 
 import re
 from datetime import UTC, datetime, time, timedelta
@@ -12,7 +12,9 @@ from reactor.units import format_duration, parse_duration
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _FORMAT = re.compile(r"(?:[^%]|%[aAbBdHIjmMpSUwWxXyYfzZcGuVeFTDR%])*")
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)?)?")
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)?)?"
+)
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
 _MAX_FORMAT = 200
 _MAX_TEXT = 200
@@ -24,7 +26,9 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise EvaluationError(f"no time zone is called {name[:60]!r}: such as Europe/Berlin") from None
+        raise EvaluationError(
+            f"no time zone is called {name[:60]!r}: such as Europe/Berlin"
+        ) from None
 
 
 def _instant(value: datetime | str, tz: str = "UTC") -> datetime:
@@ -32,7 +36,9 @@ def _instant(value: datetime | str, tz: str = "UTC") -> datetime:
         return value
     text = str(value).strip()
     if not _RFC3339.fullmatch(text):
-        raise EvaluationError(f"{text[:60]!r} is no time as RFC 3339 has it: parse_date(…, format) reads others")
+        raise EvaluationError(
+            f"{text[:60]!r} is no time as RFC 3339 has it: parse_date(…, format) reads others"
+        )
     try:
         moment = datetime.fromisoformat(text.upper())
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone(tz))).astimezone(UTC)

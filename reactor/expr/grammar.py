@@ -1,8 +1,9 @@
 """Text to a clean tree of Python's own expression grammar, without meaning yet.
 
-Python's parser reads a text of the same length in which every word that Python would mistake is masked:
-strings (their escapes are ours), keywords after a dot and words outside ASCII. The tree is then cleaned:
-real words come back by their place, `x | f(a)` becomes `f(x, a)`, `true false null` become constants.
+Python's parser reads a text of the same length in which every word that it would mistake is masked:
+strings (their escapes are ours), keywords after a dot and words outside ASCII. The tree is then
+cleaned: real words come back by their place, `x | f(a)` becomes `f(x, a)`, `true false null` become
+constants.
 """
 
 import ast
@@ -21,8 +22,8 @@ MAX_DEPTH = 50
 _CONSTANTS = {"true": True, "false": False, "null": None, "none": None}
 _WORD_OPERATORS = frozenset({"and", "or", "not", "in", "if", "else", "for", "is"})
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "0": "\0", "/": "/"}
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([ntr\\\"'0/]))")
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "/": "/"}
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([ntr\\\"'/]))")
 
 
 class Tree(NamedTuple):
@@ -47,7 +48,7 @@ def read(text: str) -> Tree:
     except SyntaxError as error:
         raise syntax_mistake(text, error) from None
     except (ValueError, RecursionError, MemoryError):
-        raise _invalid(0, len(text), "the expression is nested too deeply: use vars for its parts") from None
+        raise _invalid(0, len(text), "the expression is nested too deeply: use vars") from None
     _check_size(root, len(text))
     return Tree(text, _Cleaner(text, strings).visit(root))
 
@@ -70,7 +71,7 @@ def mistake(node: ast.expr, message: str, repaired: str | None = None) -> Mistak
 
 
 def constant_keys(node: ast.expr) -> tuple[ast.Name, tuple[str | int, ...]] | None:
-    """The name and the constant keys of a path such as `event.headers["x-y"]`; None for anything else."""
+    """The name and the constant keys of a path such as `event.headers["x-y"]`, else None."""
     keys: list[str | int] = []
     while not isinstance(node, ast.Name):
         if isinstance(node, ast.Attribute):
@@ -91,7 +92,11 @@ def literal(node: ast.expr) -> object:
     """The value of a constant, also of a negative number; the node itself where it is none."""
     if isinstance(node, ast.Constant):
         return node.value
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+    if (
+        isinstance(node, ast.UnaryOp)
+        and isinstance(node.op, ast.USub)
+        and isinstance(node.operand, ast.Constant)
+    ):
         value = node.operand.value
         if type(value) is int or type(value) is float:
             return -value
@@ -142,9 +147,13 @@ def _check_size(root: ast.expr, length: int) -> None:
         depth += 1
         nodes += len(level)
         if depth > MAX_DEPTH:
-            raise _invalid(0, length, f"the expression is nested over {MAX_DEPTH} deep: use vars for its parts")
+            raise _invalid(
+                0, length, f"the expression is nested over {MAX_DEPTH} deep: use vars for its parts"
+            )
         if nodes > MAX_NODES:
-            raise _invalid(0, length, f"the expression has over {MAX_NODES} parts: use vars for some")
+            raise _invalid(
+                0, length, f"the expression has over {MAX_NODES} parts: use vars for some"
+            )
         level = [
             child
             for node in level
@@ -198,7 +207,9 @@ class _Cleaner(ast.NodeTransformer):
         elif isinstance(right, ast.Call):
             call = ast.Call(right.func, [left, *right.args], right.keywords)
         else:
-            raise ExpressionInvalid((mistake(node.right, "after | stands a function: x | default(0)"),))
+            raise ExpressionInvalid(
+                (mistake(node.right, "after | stands a function: x | default(0)"),)
+            )
         return ast.copy_location(call, node)
 
     def _check_brackets(self, node: ast.BinOp) -> None:
@@ -233,7 +244,11 @@ class _Cleaner(ast.NodeTransformer):
 def _is_sum(node: ast.expr) -> bool:
     if isinstance(node, ast.BinOp):
         return isinstance(node.op, _ARITHMETIC)
-    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd) and literal(node) is node
+    return (
+        isinstance(node, ast.UnaryOp)
+        and isinstance(node.op, ast.USub | ast.UAdd)
+        and literal(node) is node
+    )
 
 
 def _invalid(offset: int, length: int, message: str) -> ExpressionInvalid:

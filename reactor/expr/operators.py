@@ -1,16 +1,16 @@
-"""What the operators do: Python's meaning where both sides fit, an EvaluationError where they do not.
+"""What the operators do: Python's meaning where both sides fit, else an EvaluationError.
 
-Compiled expressions call these; each takes plain values and never touches an attribute of a value that
-the expression's text could name.
+Compiled expressions call these; each takes plain values and never touches an attribute of a value
+that the expression's text could name.
 """
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from reactor.errors import EvaluationError
-from reactor.expr.values import Fuel, kind, number, to_text
+from reactor.expr.values import SMALL, SURE, Fuel, kind, number, to_text
 
 _NUMBERS = (int, float)
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
@@ -31,7 +31,7 @@ def field(value: Any, name: str) -> Any:
 
 
 def item(value: Any, key: Any) -> Any:
-    """The element of a list, the character of a text or the value of a map; null where there is none.
+    """The element of a list, character of a text or value of a map; null where there is none.
 
     Keys of maps are text: 5 and "5" name the same one.
     """
@@ -60,8 +60,10 @@ def cut(value: Any, start: Any, stop: Any, fuel: Fuel) -> Any:
     return part
 
 
-def has(value: Any, keys: Iterable[Any]) -> bool:
+def has(value: Any, keys: Sequence[Any]) -> bool:
     """Whether the path exists, even when what stands there is null."""
+    if not keys:
+        return value is not None
     for key in keys:
         if isinstance(value, dict):
             name = key if type(key) is str else to_text(key)
@@ -78,23 +80,29 @@ def has(value: Any, keys: Iterable[Any]) -> bool:
 def equal(left: Any, right: Any, fuel: Fuel) -> bool:
     """Whether two values are the same, all the way down; never a type error."""
     if type(left) is str and type(right) is str:
-        fuel.scan(min(len(left), len(right)))
+        if len(left) > SMALL and len(left) == len(right):
+            fuel.scan(len(left))
         return left == right
     if type(left) is list and type(right) is list:
-        fuel.spend(1 + len(left))
-        return len(left) == len(right) and all(equal(a, b, fuel) for a, b in zip(left, right, strict=True))
+        fuel.spend(1 + 4 * len(left))
+        return len(left) == len(right) and all(
+            equal(a, b, fuel) for a, b in zip(left, right, strict=True)
+        )
     if isinstance(left, dict) and isinstance(right, dict):
-        fuel.spend(1 + len(left))
-        return left.keys() == right.keys() and all(equal(left[key], right[key], fuel) for key in left)
+        fuel.spend(1 + 6 * len(left))
+        return left.keys() == right.keys() and all(
+            equal(left[key], right[key], fuel) for key in left
+        )
     return bool(left == right)
 
 
 def order(left: Any, sign: str, right: Any, fuel: Fuel) -> bool:
     """`< <= > >=`: false with null, a type error where the kinds differ."""
     if type(left) is str and type(right) is str:
-        fuel.scan(min(len(left), len(right)))
+        if len(left) > SMALL and len(right) > SMALL:
+            fuel.scan(min(len(left), len(right)))
     elif type(left) is list and type(right) is list:
-        fuel.spend(1 + min(len(left), len(right)))
+        fuel.spend(1 + 4 * min(len(left), len(right)))
         for a, b in zip(left, right, strict=False):
             if not equal(a, b, fuel):
                 return order(a, sign, b, fuel)
@@ -135,7 +143,8 @@ def contains(box: Any, value: Any, fuel: Fuel) -> bool:
     if type(box) is str:
         if type(value) is not str:
             raise EvaluationError(f"a text contains texts, not {kind(value)}")
-        fuel.scan(len(box))
+        if len(box) > SMALL:
+            fuel.scan(len(box))
         return value in box
     if isinstance(box, dict):
         if type(value) in (list, dict):
@@ -152,10 +161,12 @@ def contains(box: Any, value: Any, fuel: Fuel) -> bool:
 def add(left: Any, right: Any, fuel: Fuel) -> Any:
     """The sum of numbers, or texts or lists one after the other."""
     if type(left) in _NUMBERS and type(right) in _NUMBERS:
-        return number(left + right)
+        result = left + right
+        return result if -SURE < result < SURE else number(result)
     if type(left) is type(right) and type(left) in (str, list, bytes):
         size = len(left) + len(right)
-        fuel.build(size if type(left) is not list else 8 * size)
+        if size > SMALL or type(left) is list:
+            fuel.build(size if type(left) is not list else 8 * size)
         return left + right
     raise EvaluationError(f"{kind(left)} + {kind(right)} has no answer{_add_hint(left, right)}")
 
@@ -163,7 +174,8 @@ def add(left: Any, right: Any, fuel: Fuel) -> Any:
 def subtract(left: Any, right: Any) -> Any:
     """The difference of numbers, or the seconds between two times."""
     if type(left) in _NUMBERS and type(right) in _NUMBERS:
-        return number(left - right)
+        result = left - right
+        return result if -SURE < result < SURE else number(result)
     if type(left) is datetime and type(right) is datetime:
         return (left - right).total_seconds()
     if type(left) is datetime:
@@ -173,10 +185,13 @@ def subtract(left: Any, right: Any) -> Any:
 
 def multiply(left: Any, right: Any) -> Any:
     """The product of numbers."""
-    _two_numbers(left, "*", right)
-    if type(left) is int and type(right) is int and left.bit_length() + right.bit_length() > 257:
-        raise EvaluationError("the number would be over 256 bits")
-    return number(left * right)
+    if type(left) in _NUMBERS and type(right) in _NUMBERS:
+        try:
+            result = left * right
+            return result if -SURE < result < SURE else number(result)
+        except OverflowError:
+            raise EvaluationError("the result is no finite number") from None
+    raise _no_numbers(left, "*", right)
 
 
 def divide(left: Any, right: Any) -> Any:
@@ -209,7 +224,7 @@ def positive(value: Any) -> Any:
 
 
 def iterate(value: Any, fuel: Fuel, weight: int) -> Any:
-    """What a loop runs over: a list's elements or a map's keys, paid for with the size of its body."""
+    """A list's elements or a map's keys for a loop, paid for with the size of its body."""
     if type(value) is not list and not isinstance(value, dict):
         hint = ": use default([])" if value is None else ""
         raise EvaluationError(f"for runs over a list or a map, not {kind(value)}{hint}")
@@ -241,7 +256,8 @@ def default_later(value: Any, fallback: Callable[[], Any]) -> Any:
 
 
 def _quotient(left: Any, sign: str, right: Any, divide: Callable[[Any, Any], Any]) -> Any:
-    _two_numbers(left, sign, right)
+    if type(left) not in _NUMBERS or type(right) not in _NUMBERS:
+        raise _no_numbers(left, sign, right)
     try:
         return number(divide(left, right))
     except ZeroDivisionError:
@@ -250,9 +266,8 @@ def _quotient(left: Any, sign: str, right: Any, divide: Callable[[Any, Any], Any
         raise EvaluationError("the numbers are too large to divide") from None
 
 
-def _two_numbers(left: Any, sign: str, right: Any) -> None:
-    if type(left) not in _NUMBERS or type(right) not in _NUMBERS:
-        raise EvaluationError(f"{kind(left)} {sign} {kind(right)} has no answer: {sign} takes numbers")
+def _no_numbers(left: Any, sign: str, right: Any) -> EvaluationError:
+    return EvaluationError(f"{kind(left)} {sign} {kind(right)} has no answer: {sign} takes numbers")
 
 
 def _order_hint(left: Any, right: Any) -> str:

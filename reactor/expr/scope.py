@@ -8,7 +8,7 @@ from reactor.errors import InvalidFlow
 
 
 class Mistake(Struct, frozen=True):
-    """One mistake in an expression's text; `message` holds the remedy, `repaired` the corrected text."""
+    """One mistake in a text; `message` holds the remedy, `repaired` the corrected text."""
 
     offset: int
     length: int
@@ -31,8 +31,9 @@ class ExpressionInvalid(InvalidFlow):
 class Scope(Struct, frozen=True):
     """What may be named where the expression stands.
 
-    `roots`: each root's known fields, None where anything goes. `absent`: for a path such as `steps.later`,
-    the whole message to say when it is used. `tz`: the zone of time functions that name none.
+    `roots`: each root's known fields, None where anything goes. `absent`: for a path such as
+    `steps.later`, the whole message to say when it is used. `tz`: the zone of time functions that
+    name none.
     """
 
     roots: Mapping[str, frozenset[str] | None]

@@ -3,7 +3,7 @@
 A template is rendered once: what data brings is never read as a template.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from reactor.errors import EvaluationError
@@ -22,8 +22,8 @@ _OPEN = "${{"
 class Template:
     """A value that may be computed.
 
-    `constant` says that nothing is: `render` then returns the same shared value each time. `roots` and
-    `paths` are what its expressions read.
+    `constant` says that nothing is: `render` then returns the same shared value each time. `roots`
+    and `paths` are what its expressions read.
     """
 
     __slots__ = ("_value", "constant", "paths", "roots")
@@ -37,10 +37,16 @@ class Template:
     def render(self, names: Mapping[str, Any], *, strict: Strict = False, at: Path = ()) -> Any:
         """The value for these names; EvaluationError where a part has none.
 
-        `strict` (for the whole, or a decision for each place in it) refuses null inside text: for URLs,
-        arguments, file paths and topics, where an empty part would be another thing.
+        `strict` (for the whole, or a decision for each place in it) refuses null inside text: for
+        URLs, arguments, file paths and topics, where an empty part would be another thing.
         """
         return self._value
+
+    def beginnings(
+        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
+    ) -> dict[str, str]:
+        """For each text inside, by its dotted place: how it begins, up to what is untrusted."""
+        return _beginnings(self._value, at)
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -58,6 +64,13 @@ class _Whole(Template):
 
     def render(self, names: Mapping[str, Any], *, strict: Strict = False, at: Path = ()) -> Any:
         return self._value.evaluate(names)
+
+    def beginnings(
+        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
+    ) -> dict[str, str]:
+        if untrusted(self._value):
+            return {at: ""}
+        return _beginnings(self._value.evaluate(names), at)
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -81,13 +94,23 @@ class _Mixed(Template):
             value = part.evaluate(names)
             if value is None and (strict if isinstance(strict, bool) else strict(at)):
                 raise EvaluationError(
-                    f'{part.text}: is missing or null inside a text where that means another thing: '
+                    f"{part.text}: is missing or null inside a text that needs it: "
                     f'if it may be empty, write {part.text} | default("")'
                 )
             texts.append(to_text(value))
         if sum(map(len, texts)) > MAX_BUILT:
             raise EvaluationError("the text would be over 1 MiB")
         return "".join(texts)
+
+    def beginnings(
+        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
+    ) -> dict[str, str]:
+        begins = ""
+        for part in self._value:
+            if type(part) is not str and untrusted(part):
+                break
+            begins += part if type(part) is str else to_text(part.evaluate(names))
+        return {at: begins}
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -103,7 +126,18 @@ class _Map(Template):
         super().__init__(values, _inside(values.values()))
 
     def render(self, names: Mapping[str, Any], *, strict: Strict = False, at: Path = ()) -> Any:
-        return {key: each.render(names, strict=strict, at=(*at, key)) for key, each in self._value.items()}
+        return {
+            key: each.render(names, strict=strict, at=(*at, key))
+            for key, each in self._value.items()
+        }
+
+    def beginnings(
+        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
+    ) -> dict[str, str]:
+        return _joined(
+            each.beginnings(names, untrusted, f"{at}.{key}" if at else key)
+            for key, each in self._value.items()
+        )
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -119,7 +153,18 @@ class _List(Template):
         super().__init__(values, _inside(values))
 
     def render(self, names: Mapping[str, Any], *, strict: Strict = False, at: Path = ()) -> Any:
-        return [each.render(names, strict=strict, at=(*at, place)) for place, each in enumerate(self._value)]
+        return [
+            each.render(names, strict=strict, at=(*at, place))
+            for place, each in enumerate(self._value)
+        ]
+
+    def beginnings(
+        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
+    ) -> dict[str, str]:
+        return _joined(
+            each.beginnings(names, untrusted, f"{at}.{place}")
+            for place, each in enumerate(self._value)
+        )
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -127,7 +172,7 @@ class _List(Template):
 
 
 def parse_template(text: str, scope: Scope) -> Template:
-    """The template of one text; ExpressionInvalid with all mistakes, their offsets counted in this text."""
+    """The template of one text; ExpressionInvalid with all mistakes, placed in this text."""
     if _OPEN not in text:
         return Template(text)
     parts: list[str | Expression] = []
@@ -156,7 +201,7 @@ def parse_template(text: str, scope: Scope) -> Template:
 
 
 def parse_value(value: Any, scope: Scope, report: Report) -> Template:
-    """The template of a whole YAML value; each mistake is reported with the keys that lead to it."""
+    """The template of a whole YAML value; mistakes are reported with the keys that lead there."""
     return _parsed(value, scope, report, ())
 
 
@@ -179,6 +224,22 @@ def _parsed(value: Any, scope: Scope, report: Report, at: Path) -> Template:
             return Template([each.render({}) for each in listed])
         return _List(listed)
     return Template(value)
+
+
+def _beginnings(value: Any, at: str) -> dict[str, str]:
+    if isinstance(value, str):
+        return {at: value}
+    if isinstance(value, dict):
+        inside = ((f"{at}.{key}" if at else key, each) for key, each in value.items())
+    elif isinstance(value, list):
+        inside = ((f"{at}.{place}", each) for place, each in enumerate(value))
+    else:
+        return {}
+    return _joined(_beginnings(each, place) for place, each in inside)
+
+
+def _joined(found: Iterable[dict[str, str]]) -> dict[str, str]:
+    return {place: text for each in found for place, text in each.items()}
 
 
 def _inside(templates: Any) -> tuple[Expression, ...]:

@@ -8,7 +8,8 @@ _TOKEN = re.compile(
     | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
     | (?P<number>0[xX][0-9a-fA-F]+|\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?|\.\d+)
     | (?P<word>[^\W\d]\w*)
-    | (?P<sign>===|!==|==|!=|<=|>=|=>|//|\*\*|<<|>>|&&|\|\||\?\?|\?\.|:=|->|[-+*/%|<>()\[\]{}.,:=!?&^~])
+    | (?P<sign>===|!==|==|!=|<=|>=|=>|//|\*\*|<<|>>|&&|\|\||\?\?|\?\.|:=|->
+        |[-+*/%|<>()\[\]{}.,:=!?&^~])
     | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -16,7 +17,7 @@ _PAIRS = {"}": "{", ")": "(", "]": "["}
 
 
 class Token(NamedTuple):
-    """A piece of the text: its kind (space string number word sign other), itself and where it begins."""
+    """A piece: its kind (space string number word sign other), its text, where it begins."""
 
     kind: str
     text: str

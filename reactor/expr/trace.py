@@ -6,8 +6,8 @@ from typing import Any
 
 from reactor.errors import EvaluationError
 from reactor.expr.explain import reach
+from reactor.expr.expression import Expression
 from reactor.expr.grammar import Tree, constant_keys, read, source
-from reactor.expr.parse import Expression
 from reactor.expr.values import MISSING
 
 
@@ -29,17 +29,21 @@ def _parts(node: ast.expr) -> Iterator[ast.expr]:
     if isinstance(node, ast.Constant):
         return
     if constant_keys(node) is None:
-        loops = isinstance(node, ast.ListComp | ast.DictComp)
-        children = [node.generators[0].iter] if loops else _children(node)
-        for child in children:
+        for child in _children(node):
             yield from _parts(child)
     if not isinstance(node, ast.List | ast.Dict):
         yield node
 
 
 def _children(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.ListComp | ast.DictComp):
+        return [node.generators[0].iter]  # what is inside has many values
     skipped = node.func if isinstance(node, ast.Call) else None
-    return [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr) and each is not skipped]
+    return [
+        each
+        for each in ast.iter_child_nodes(node)
+        if isinstance(each, ast.expr) and each is not skipped
+    ]
 
 
 def _value(expression: Expression, tree: Tree, node: ast.expr, names: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What values are to expressions: their kinds, their text and JSON, and the fuel that bounds all work.
+"""What values are to expressions: their kinds, their text, and the fuel that bounds all work.
 
 A missing path and null are one value, None; only `has` and traces tell them apart.
 """
@@ -15,7 +15,10 @@ FUEL = 1_000_000  # about 30 ms of the slowest work
 MAX_BUILT = 1 << 20  # bytes of one newly built value
 MAX_RESULT = 64 << 20  # what a result may weigh, references counted each time
 MAX_INT_BITS = 256
+SMALL = 256  # texts up to this cost no more than the parts of the expression that handle them
 MISSING = "missing"
+
+SURE = 1 << 60  # within it a number needs no further look
 
 _KINDS: dict[type, str] = {
     type(None): "null",
@@ -33,10 +36,7 @@ _KINDS: dict[type, str] = {
 class Fuel:
     """What one evaluation may still do; loops, scans and newly built values draw on it."""
 
-    __slots__ = ("left",)
-
-    def __init__(self, left: int = FUEL) -> None:
-        self.left = left
+    left = FUEL  # of the class: an instance that spends nothing costs next to nothing
 
     def spend(self, amount: int) -> None:
         """Take this much; EvaluationError when nothing is left."""
@@ -102,6 +102,8 @@ def bytes_text(value: bytes) -> str:
 
 def number(value: int | float) -> int | float:
     """The number itself, or EvaluationError where it is too large, infinite or not a number."""
+    if -SURE < value < SURE:
+        return value
     if type(value) is int:
         if value.bit_length() > MAX_INT_BITS:
             raise EvaluationError("the number would be over 256 bits")

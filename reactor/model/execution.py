@@ -32,13 +32,12 @@ class Entry(Struct, frozen=True, array_like=True, gc=False):
     """One line of an execution's journal: what was decided or done at `path`.
 
     Kinds and their values (all plain data; secrets masked):
-    `vars` {name: value} · `ready` {at, input} before an outside step · `done` {status, attempts,
-    started,
-    finished, input, output, error} · `attempt` {number, error, due} a failed attempt that will be
-    tried again ·
-    `chose` any decision (a branch, a list, a verdict, a due time) · `once` the start record of
-    `once: true` ·
-    `phase` {name, error} where the execution went after `do` · `reply` the reply that was given.
+
+    - `vars` {name: value}; `ready` {at, input} before an outside step; `once` its start record
+    - `attempt` {number, error, due}: a failed attempt that will be tried again
+    - `done` {status, attempts, started, finished, input, output, error}
+    - `chose`: any decision (a branch, a list, a verdict, a due time)
+    - `cancel`: the error the execution was stopped with; `reply` and `output`: what it gave
     """
 
     path: str

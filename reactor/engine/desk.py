@@ -1,0 +1,340 @@
+"""Open executions that rest in the store, and when they come back: at boot, slot or due time."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from reactor.clock import Clock
+from reactor.engine.lanes import Lane
+from reactor.engine.meter import Meter
+from reactor.engine.router import view_of
+from reactor.engine.runner import NEAR_MS, Runner
+from reactor.errors import ReactorError
+from reactor.ids import id_text
+from reactor.model.event import Event, Outcome, Received
+from reactor.model.execution import Execution, Failure, State
+from reactor.model.flow import Flow, Run
+from reactor.store import Change, Dead, End, Open, Store, Version, Write
+
+PAGE = 500
+LONE_CRASHES = 3  # from here on an execution runs alone
+MOST_CRASHES = LONE_CRASHES + 5
+LONE_SECS = 30.0
+
+
+class Desk:
+    """Owns the lanes and everything that is open but not in memory.
+
+    `current` gives the flow that runs under a name now; executions run the version they were
+    accepted with.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        meter: Meter,
+        current: Callable[[str], Flow | None],
+        compile_flow: Callable[[Version], Flow],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._meter = meter
+        self._current = current
+        self._compile = compile_flow
+        self._runner: Runner | None = None
+        self._lanes: dict[str, Lane] = {}
+        self._versions: dict[str, Flow] = {}
+        self._turn: list[int] = []
+        self._loading: asyncio.Task[None] | None = None
+        self._refilling: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._log = logging.getLogger("reactor.desk")
+
+    def use(self, runner: Runner) -> None:
+        """Set who runs executions (desk and runner need each other)."""
+        self._runner = runner
+
+    @property
+    def busy(self) -> bool:
+        """Whether executions are being brought back."""
+        return bool(self._tasks)
+
+    @property
+    def lanes(self) -> dict[str, Lane]:
+        """Each flow's lane, by name."""
+        return self._lanes
+
+    def lane(self, flow: str) -> Lane:
+        """The lane of a flow; made when first asked for."""
+        lane = self._lanes.get(flow)
+        if lane is None:
+            current = self._current(flow)
+            lane = Lane(
+                Run() if current is None else current.run, lambda number: self._start(flow, number)
+            )
+            self._lanes[flow] = lane
+        return lane
+
+    def refit(self) -> None:
+        """After a reload: lanes follow the flows' new `run`."""
+        for name, lane in self._lanes.items():
+            flow = self._current(name)
+            if flow is not None:
+                lane.refit(flow.run)
+
+    # ---- whose turn it is
+
+    def _start(self, flow: str, execution: int) -> None:
+        self._turn.append(execution)
+        if self._loading is None:
+            self._loading = self._own(self._load())
+        lane = self._lanes[flow]
+        if lane.more and lane.queued < PAGE and flow not in self._refilling:
+            self._refilling.add(flow)
+            self._own(self._refill(flow))
+
+    async def _load(self) -> None:
+        try:
+            while self._turn:
+                numbers, self._turn = self._turn[:PAGE], self._turn[PAGE:]
+                await self.settled()
+                for opened in await self._store.load(numbers):
+                    await self._resume(opened)
+        finally:
+            self._loading = None
+
+    async def _resume(self, opened: Open) -> None:
+        row = opened.execution
+        runner = self._need_runner()
+        if row.state.ended or row.id in runner.live:
+            self.lane(row.flow).release(row.id, row.key)
+            return
+        try:
+            flow = await self.version(row.version)
+        except ReactorError as error:
+            self._set_aside(row, f"needs_attention: {error}")
+            return
+        runner.resume(opened, flow, view_again(opened.event, row))
+
+    def _set_aside(self, row: Execution, reason: str) -> None:
+        facts = {"flow": row.flow, "execution": id_text("exe", row.id), "reason": reason}
+        self._log.error(
+            "an execution needs attention: retry it with --version current", extra=facts
+        )
+        self._store.submit(Write(changes=[Change(row.id, State.WAITING, None, reason)]))
+        lane = self.lane(row.flow)
+        lane.park(row.id)
+        lane.turn()
+
+    async def _refill(self, flow: str) -> None:
+        lane = self._lanes[flow]
+        try:
+            await self.settled()
+            page = await self._store.backlog(flow, after=lane.last, limit=PAGE)
+            lane.more = len(page) == PAGE
+            for number, key in page:
+                lane.enqueue(number, key)
+        finally:
+            self._refilling.discard(flow)
+        lane.turn()
+
+    async def settled(self) -> None:
+        """Everything submitted so far is on disk."""
+        done = asyncio.get_running_loop().create_future()
+        self._store.submit(Write(), lambda: None if done.done() else done.set_result(None))
+        await done
+
+    async def version(self, hash_: str) -> Flow:
+        """The flow of a content hash, compiled once."""
+        flow = self._versions.get(hash_)
+        if flow is None:
+            found = await self._store.versions([hash_])
+            if not found:
+                message = f"the flow version {hash_[:12]} is not in the store"
+                raise ReactorError(message)
+            flow = self._versions[hash_] = self._compile(found[0])
+        return flow
+
+    def know(self, flows: Sequence[Flow]) -> None:
+        """Flows that are loaded now; their versions need not be compiled from the store."""
+        for flow in flows:
+            self._versions[flow.version] = flow
+
+    # ---- boot
+
+    async def recover(self) -> int:
+        """Take up what the last run left running; how many executions that was.
+
+        They are queued again with one more crash. From the third crash on an execution runs alone,
+        before everything else; five crashes while alone make it a dead letter. Queued ones are read
+        as slots allow.
+        """
+        found, after = 0, 0
+        suspects: list[Execution] = []
+        while page := await self._store.open_executions((State.RUNNING,), after=after, limit=PAGE):
+            write = Write()
+            for opened in page:
+                after = opened.execution.id
+                found += 1
+                self._take_up(write, opened.execution, suspects)
+            self._store.submit(write)
+        await self._run_alone(suspects)
+        await self._own_keys()
+        for flow, counts in (await self._store.open_counts()).items():
+            if counts.get(State.QUEUED):
+                self.lane(flow).more = True
+                await self._refill(flow)
+        for lane in list(self._lanes.values()):
+            lane.turn()
+        return found
+
+    def _take_up(self, write: Write, row: Execution, suspects: list[Execution]) -> None:
+        crashes = row.crashes + 1
+        if crashes > MOST_CRASHES:
+            self._give_up(write, row)
+            return
+        change = Change(row.id, State.RUNNING, None, None, row.started_ms, crashes)
+        write.changes.append(change)
+        if crashes >= LONE_CRASHES:
+            suspects.append(row)
+            return
+        lane = self.lane(row.flow)
+        lane.own(row.id, row.key)
+        lane.resume(row.id)
+
+    async def _own_keys(self) -> None:
+        for flow in await self._store.open_counts():
+            lane = self.lane(flow)
+            if lane.run.mode == "parallel":
+                continue
+            for number, key, state in await self._store.open_keys(flow):
+                if state is State.WAITING:
+                    lane.own(number, key)
+
+    async def _run_alone(self, suspects: list[Execution]) -> None:
+        for row in suspects:
+            await self.settled()
+            lane = self.lane(row.flow)
+            lane.own(row.id, row.key)
+            for opened in await self._store.load([row.id]):
+                facts = {
+                    "flow": row.flow,
+                    "execution": id_text("exe", row.id),
+                    "crashes": row.crashes + 1,
+                }
+                self._log.warning("runs alone: the daemon crashed while it ran", extra=facts)
+                lane.occupy(row.id)
+                await self._resume(opened)
+                await self._need_runner().quiet(row.id, LONE_SECS)
+
+    def _give_up(self, write: Write, row: Execution) -> None:
+        now_ms = self._clock.now_ms()
+        message = f"the daemon crashed {row.crashes} times while this ran"
+        error = Failure(step=None, kind="crash_loop", message=message)
+        write.ends.append(End(row.id, State.FAILED, row.started_ms, now_ms, (), error=error))
+        write.dead.append(
+            Dead(
+                id=row.id,
+                kind="crash_loop",
+                flow=row.flow,
+                event=row.event,
+                execution=row.id,
+                reason=message,
+                created_ms=now_ms,
+            )
+        )
+        self._meter.dead += 1
+
+    # ---- every few seconds
+
+    async def reconcile(self) -> None:
+        """Find what is due soon, and open rows without an owner, which run again (and count)."""
+        runner = self._need_runner()
+        now_ms = self._clock.now_ms()
+        due = await self._store.due(now_ms + NEAR_MS, limit=PAGE * 20)
+        unknown = [number for _, number in due if not runner.watches(number)]
+        rows = {opened.execution.id: opened.execution for opened in await self._store.load(unknown)}
+        for due_ms, number in due:
+            row = rows.get(number)
+            if row is not None and row.state is State.WAITING and number not in runner.live:
+                runner.watch(number, due_ms, row.flow)
+        await self._find_lost(now_ms)
+
+    async def _find_lost(self, now_ms: int) -> None:
+        runner = self._need_runner()
+        after, oldest = 0, (now_ms - 5_000) << 22
+        states = (State.QUEUED, State.RUNNING)
+        while page := await self._store.open_executions(states, after=after, limit=PAGE):
+            for opened in page:
+                row = opened.execution
+                after = row.id
+                lane = self.lane(row.flow)
+                owned = row.id in runner.live or row.id in self._turn or lane.knows(row.id, row.key)
+                if owned or row.id > oldest or self._loading is not None:
+                    continue
+                self._meter.repaired += 1
+                facts = {"flow": row.flow, "execution": id_text("exe", row.id)}
+                self._log.error("an open execution had no owner: it is queued again", extra=facts)
+                self._store.submit(Write(changes=[Change(row.id, State.QUEUED)]))
+                lane.resume(row.id)
+                lane.turn()
+            if len(page) < PAGE or after > oldest:
+                return
+
+    # ---- by hand
+
+    async def cancel(self, execution: int, error: Failure) -> bool:
+        """Cancel an open execution wherever it is; False if it has ended or never was."""
+        runner = self._need_runner()
+        if runner.cancel(execution, error):
+            return True
+        await self.settled()
+        found = await self._store.load([execution])
+        if not found or found[0].execution.state.ended:
+            return False
+        row = found[0].execution
+        lane = self.lane(row.flow)
+        if row.started_ms is None:
+            lane.drop(row.id, row.key)
+            end = End(row.id, State.CANCELLED, None, self._clock.now_ms(), (), error=error)
+            self._store.submit(
+                Write(ends=[end]), lambda: runner.answer(Outcome(row.id, "cancelled"))
+            )
+            lane.free(row.id, row.key)
+            lane.turn()
+            return True
+        lane.occupy(row.id)
+        await self._resume(found[0])
+        return runner.cancel(execution, error)
+
+    async def close(self) -> None:
+        """End what is being loaded."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _own(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _need_runner(self) -> Runner:
+        if self._runner is None:
+            raise RuntimeError("the desk has no runner yet")
+        return self._runner
+
+
+def view_again(event: Event, row: Execution) -> dict[str, Any]:
+    """A stored event as the expressions of an execution see it."""
+    received = Received(data=event.data, fields=event.fields, type=event.type, key=event.key)
+    view = view_of(
+        received, source=event.source, event_id=id_text("evt", event.id), time_ms=event.time_ms
+    )
+    view["trigger"] = row.trigger
+    if row.key is not None:
+        view["key"] = row.key
+    return view

@@ -1,0 +1,257 @@
+"""Which flows want an event: an immutable table, and the pure function that asks it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from reactor.clock import instant
+from reactor.errors import EvaluationError
+from reactor.expr.equalities import equalities
+from reactor.expr.parse import Expression
+from reactor.expr.values import to_text
+from reactor.model.event import Received
+from reactor.model.flow import Flow, Trigger
+
+
+class Candidate(Struct, frozen=True, gc=False):
+    """One trigger of one flow, with its constant names; `order` is its place in the table."""
+
+    order: int
+    flow: Flow
+    trigger: Trigger
+    constants: Mapping[str, Any]
+    keyed: bool
+
+
+class Decision(Struct, frozen=True, gc=False):
+    """What one trigger made of one event (or of one part of it, under `split`).
+
+    `view` is the event as its expressions see it. `reason` says which condition stopped it, or the
+    error.
+    """
+
+    candidate: Candidate
+    verdict: Literal["started", "stopped", "error"]
+    view: dict[str, Any]
+    key: str | None = None
+    part: int | None = None
+    reason: str | None = None
+    dedup: str | None = None
+
+
+class Surroundings(Struct, frozen=True):
+    """What conditions may read beside the event."""
+
+    env: Mapping[str, str]
+    state: Mapping[str, Any]
+
+
+class _Table:
+    """The triggers of one subscription, found by one constant comparison where they have one.
+
+    Of all paths that conditions compare with a constant the one with the most different values is
+    the index; triggers without it are always asked.
+    """
+
+    def __init__(self, candidates: list[Candidate]) -> None:
+        found = [dict(_constants(candidate)) for candidate in candidates]
+        values: dict[tuple[str, ...], set[Any]] = {}
+        for constants in found:
+            for path, value in constants.items():
+                values.setdefault(path, set()).add(value)
+        self.path = max(values, key=lambda path: len(values[path]), default=None)
+        self.always: list[Candidate] = []
+        self.by_value: dict[Any, list[Candidate]] = {}
+        for candidate, constants in zip(candidates, found, strict=True):
+            if self.path is not None and self.path in constants:
+                self.by_value.setdefault(constants[self.path], []).append(candidate)
+            else:
+                self.always.append(candidate)
+        self.all = candidates
+
+    def reach(self, view: Mapping[str, Any]) -> list[Candidate]:
+        """The triggers that may want the event, in order."""
+        if self.path is None:
+            return self.always
+        value: Any = view
+        for name in self.path:
+            value = value.get(name) if isinstance(value, dict) else None
+        try:
+            found = self.by_value.get(value, [])
+        except TypeError:  # a list or a map equals no constant
+            return self.always
+        if not self.always:
+            return found
+        return sorted([*self.always, *found], key=lambda candidate: candidate.order)
+
+
+class Router:
+    """All flows at one moment; a reload makes a new one."""
+
+    def __init__(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> None:
+        self.flows = {flow.name: flow for flow in flows}
+        self.paused = paused
+        by_instance: dict[str, list[Candidate]] = {}
+        order = 0
+        for flow in self.flows.values():
+            if not flow.enabled or flow.name in paused:
+                continue
+            constants = constant_vars(flow)
+            for trigger in flow.triggers:
+                keyed = trigger.key is not None
+                candidate = Candidate(order, flow, trigger, constants, keyed)
+                by_instance.setdefault(trigger.instance, []).append(candidate)
+                order += 1
+        self._tables = {instance: _Table(found) for instance, found in by_instance.items()}
+
+    def listens(self, instance: str) -> bool:
+        """Whether any flow hears this subscription."""
+        return instance in self._tables
+
+    def instances(self) -> dict[str, list[Candidate]]:
+        """Every subscription with the triggers that share it."""
+        return {instance: table.all for instance, table in self._tables.items()}
+
+    def route(
+        self, instance: str, view: dict[str, Any], around: Surroundings, now_ms: int
+    ) -> list[Decision]:
+        """What each trigger that the event can reach makes of it, in order of the flows."""
+        table = self._tables.get(instance)
+        if table is None:
+            return []
+        decisions: list[Decision] = []
+        for candidate in table.reach(view):
+            decisions += judge(candidate, view, around, now_ms)
+        return decisions
+
+    def route_all(
+        self, instance: str, view: dict[str, Any], around: Surroundings, now_ms: int
+    ) -> list[Decision]:
+        """Like `route`, also for the triggers that the index rules out (for `why`)."""
+        table = self._tables.get(instance)
+        found = [] if table is None else table.all
+        return [one for candidate in found for one in judge(candidate, view, around, now_ms)]
+
+
+def view_of(received: Received, *, source: str, event_id: str, time_ms: int) -> dict[str, Any]:
+    """The event as expressions see it; each trigger adds its own `trigger` and `key`."""
+    view = {
+        "id": event_id,
+        "trigger": None,
+        "source": source,
+        "type": received.type,
+        "time": instant(time_ms),
+        "key": received.key,
+        "data": received.data,
+    }
+    view.update(received.fields)
+    return view
+
+
+def judge(
+    candidate: Candidate, view: dict[str, Any], around: Surroundings, now_ms: int
+) -> Iterator[Decision]:
+    """Walk one trigger's pipeline: match, split, its conditions, the flow's, key, dedup."""
+    trigger = candidate.trigger
+    for field, pattern in trigger.match:
+        value: Any = view
+        for name in _match_path(field):
+            value = value.get(name) if isinstance(value, dict) else None
+        if not isinstance(value, str) or not fnmatchcase(value, pattern):
+            return
+    own = {**view, "trigger": trigger.id}
+    names: dict[str, Any] = {
+        "event": own,
+        "vars": candidate.constants,
+        "env": around.env,
+        "state": around.state,
+        "now": instant(now_ms),
+        "flow": {"name": candidate.flow.name},
+    }
+    if trigger.split is None:
+        yield _decide(candidate, names, own, None)
+        return
+    try:
+        parts = trigger.split.evaluate(names)
+    except EvaluationError as error:
+        yield Decision(candidate, "error", own, reason=f"split: {trigger.split.text}: {error}")
+        return
+    if not isinstance(parts, list):
+        reason = f"split: {trigger.split.text} is no list"
+        yield Decision(candidate, "error", own, reason=reason)
+        return
+    for index, part in enumerate(parts):
+        element = {**own, "data": part}
+        if "body" in own:
+            element["body"] = part
+        yield _decide(candidate, {**names, "event": element}, element, index)
+
+
+def _decide(
+    candidate: Candidate, names: dict[str, Any], view: dict[str, Any], part: int | None
+) -> Decision:
+    flow, trigger = candidate.flow, candidate.trigger
+    condition: Expression | None = None
+    try:
+        for condition in trigger.only_if:
+            if not condition.test(names):
+                return _stopped(candidate, view, part, "only_if", condition)
+        for condition in trigger.unless:
+            if condition.test(names):
+                return _stopped(candidate, view, part, "unless", condition)
+        condition = trigger.key
+        key = view["key"]
+        if condition is not None:
+            value = condition.evaluate(names)
+            key = view["key"] = None if value is None else to_text(value)
+        for condition in flow.only_if:
+            if not condition.test(names):
+                return _stopped(candidate, view, part, "only_if", condition)
+        for condition in flow.unless:
+            if condition.test(names):
+                return _stopped(candidate, view, part, "unless", condition)
+        condition = flow.run.key
+        if condition is not None:
+            value = condition.evaluate(names)
+            key = None if value is None else to_text(value)
+        elif not candidate.keyed:
+            key = None  # the source's own key is data, not how executions share the machine
+        if trigger.dedup is None:
+            return Decision(candidate, "started", view, key, part)
+        condition = trigger.dedup.id
+        name = condition.evaluate(names)
+        return Decision(candidate, "started", view, key, part, dedup=to_text(name))
+    except EvaluationError as error:
+        text = "" if condition is None else f"{condition.text}: "
+        return Decision(candidate, "error", view, part=part, reason=f"{text}{error}")
+
+
+def _stopped(
+    candidate: Candidate, view: dict[str, Any], part: int | None, word: str, condition: Expression
+) -> Decision:
+    return Decision(candidate, "stopped", view, part=part, reason=f"{word}: {condition.text}")
+
+
+def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:
+    trigger = candidate.trigger
+    for field, pattern in trigger.match:
+        if not any(wild in pattern for wild in "*?["):
+            yield _match_path(field), pattern
+    if trigger.split is not None:
+        return
+    for condition in (*trigger.only_if, *candidate.flow.only_if):
+        for path, value in equalities(condition):
+            changes = path[1] in ("trigger", "key") if len(path) > 1 else True
+            if path[0] == "event" and not changes:
+                yield path[1:], value
+
+
+def _match_path(field: str) -> tuple[str, ...]:
+    return (field,) if field == "type" else ("data", field)
+
+
+def constant_vars(flow: Flow) -> dict[str, Any]:
+    """The `vars` without a template: names for constants, usable everywhere."""
+    return {name: template.render({}) for name, template in flow.vars if template.constant}

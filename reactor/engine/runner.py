@@ -1,0 +1,553 @@
+"""Executions at work: what the machine asks for is performed, recorded, then gone on from."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from msgspec import to_builtins
+from msgspec.structs import replace
+
+from reactor.clock import Clock, instant
+from reactor.engine.lanes import Lane
+from reactor.engine.machine import CLOSING_LIMIT_SECS, Machine
+from reactor.engine.meter import Meter
+from reactor.engine.perform import Performer
+from reactor.engine.render import Rendering
+from reactor.engine.state import SharedState
+from reactor.engine.timers import Timer, Timers
+from reactor.engine.words import Emission, LogLine, Stage
+from reactor.errors import ActionFailed
+from reactor.ids import Ids, id_text
+from reactor.model.event import Outcome, Received
+from reactor.model.execution import Entry, Execution, Failure, State
+from reactor.model.flow import Flow
+from reactor.store import Change, Dead, End, NewExecution, Open, Record, Store, Write
+from reactor.units import format_duration
+
+NEAR_MS = 15_000  # what is due within this waits in memory, the rest in the store
+CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
+
+
+class Running:
+    """One open execution that the runner holds."""
+
+    __slots__ = (
+        "closing",
+        "deadline",
+        "flow",
+        "machine",
+        "row",
+        "stage",
+        "started_ms",
+        "stopping",
+        "tasks",
+        "view",
+    )
+
+    def __init__(
+        self, row: Execution, flow: Flow, machine: Machine, stage: Stage, view: dict[str, Any]
+    ) -> None:
+        self.row = row
+        self.flow = flow
+        self.machine = machine
+        self.stage = stage
+        self.view = view
+        self.started_ms = row.started_ms
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.deadline: Timer | None = None
+        self.closing: Timer | None = None
+        self.stopping: Failure | None = None
+
+
+class Weaver(Protocol):
+    """What the runner asks of intake: events that steps emit go in with the record."""
+
+    def listens(self, instance: str) -> bool:
+        """Whether any flow hears this subscription."""
+        ...
+
+    def submit(self, write: Write, emissions: list[Emission], done: Callable[[], None]) -> None:
+        """Put what the emissions lead to into the write and submit it; `done` after the commit."""
+        ...
+
+
+class Runner:
+    """Performs executions. All methods belong to the event loop's thread.
+
+    Order of things for one execution: rows are submitted, `done` comes after the commit, only then
+    outside steps begin. Steps of the engine's own run on without waiting.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        shared: SharedState,
+        lane: Callable[[str], Lane],
+        performer: Performer,
+        spans: Timers,
+        moments: Timers,
+        meter: Meter,
+        env: Mapping[str, str],
+        secret: Callable[[str], str],
+        chance: Callable[[], float],
+    ) -> None:
+        self.live: dict[int, Running] = {}
+        self.open = True
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._shared = shared
+        self._lane = lane
+        self._performer = performer
+        self._spans = spans
+        self._moments = moments
+        self._meter = meter
+        self._env = env
+        self._secret = secret
+        self._chance = chance
+        self._weaver: Weaver | None = None
+        self._outcomes: dict[int, list[asyncio.Future[Outcome]]] = {}
+        self._watched: set[int] = set()
+        self._stored: dict[int, asyncio.Event] = {}
+        self._lookups: set[asyncio.Task[None]] = set()
+        self._busy = 0
+        self._idle: asyncio.Event | None = None
+        self._log = logging.getLogger("reactor.runner")
+        self._lines = logging.getLogger("reactor.flow")
+
+    def use(self, weaver: Weaver) -> None:
+        """Set who puts emitted events into a write (intake and runner need each other)."""
+        self._weaver = weaver
+
+    # ---- beginning
+
+    def begin(self, row: Execution, flow: Flow, view: dict[str, Any], now_ms: int) -> Running:
+        """Start a new execution that has its slot, up to its first outside step."""
+        running = self._make(row, flow, view, ())
+        running.started_ms = now_ms
+        self.live[row.id] = running
+        running.machine.begin(now_ms)
+        return running
+
+    def resume(self, opened: Open, flow: Flow, view: dict[str, Any]) -> None:
+        """Go on with a stored execution that has its slot now."""
+        now_ms = self._clock.now_ms()
+        row = opened.execution
+        running = self._make(row, flow, view, opened.journal)
+        if running.started_ms is None:
+            running.started_ms = now_ms
+        self.live[row.id] = running
+        running.machine.begin(now_ms)
+        self._set_limits(running)
+        if running.machine.sleeping and (running.machine.due or 0) > now_ms:
+            self._park(running)  # woken by its timeout, or by a clock that was set back
+        else:
+            self._record(running, started=True)
+
+    # ---- rows
+
+    def row(self, running: Running, write: Write) -> NewExecution:
+        """The row of an execution that has just begun; what it decided goes into the same write."""
+        machine, row = running.machine, running.row
+        write.states += running.stage.states
+        sleeping = machine.sleeping
+        state = machine.ended or (State.WAITING if sleeping else State.RUNNING)
+        finished_ms = None if machine.ended is None else self._clock.now_ms()
+        begun = replace(
+            row,
+            state=state,
+            started_ms=running.started_ms,
+            finished_ms=finished_ms,
+            due_ms=self._due(running) if sleeping else None,
+            error=machine.error,
+        )
+        running.row = begun
+        if machine.ended is not None:
+            self._bury(running, write, state)
+            self._tell_end(running, state)
+            self._leave(running, state)
+        return NewExecution(begun, machine.unsaved())
+
+    def committed(self, running: Running) -> None:
+        """What the machine said so far is on disk: carry it out, and go on."""
+        stage, machine = running.stage, running.machine
+        if self._stored and (waiter := self._stored.get(running.row.id)) is not None:
+            waiter.set()
+        if stage.states:
+            states, stage.states = stage.states, []
+            self._shared.commit(states)
+        if stage.lines:
+            lines, stage.lines = stage.lines, []
+            self._say(running, lines)
+        if stage.reply is not None:
+            reply, stage.reply = dict(stage.reply.reply), None
+            self.answer(Outcome(running.row.id, "replied", reply=reply))
+        if machine.ended is not None:
+            self._finished(running)
+        elif machine.waits_for_commit:
+            machine.proceed(self._clock.now_ms())
+            self._record(running)
+        elif machine.sleeping:
+            self._park(running)
+        else:
+            self._set_limits(running)
+            self._perform(running)
+
+    def _say(self, running: Running, lines: list[LogLine]) -> None:
+        execution = id_text("exe", running.row.id)
+        for line in lines:
+            if self._lines.isEnabledFor(line.level):
+                facts = {"flow": running.row.flow, "execution": execution, "step": line.step}
+                self._lines.log(line.level, "%s", line.text, extra=facts)
+
+    # ---- outside steps
+
+    def _perform(self, running: Running) -> None:
+        if not self.open:
+            return
+        for act in running.machine.take_acts():
+            work = self._performer.perform(running.row, running.flow, running.view, act)
+            running.tasks[act.path] = asyncio.get_running_loop().create_task(
+                self._attempt(running, act.path, work)
+            )
+            self._busy += 1
+
+    async def _attempt(self, running: Running, path: str, work: Awaitable[Any]) -> None:
+        try:
+            result = await work
+        finally:
+            running.tasks.pop(path, None)
+            self._busy -= 1
+            if self._busy == 0 and self._idle is not None:
+                self._idle.set()
+        self._fed(running, path, result)
+
+    def _fed(self, running: Running, path: str, result: Any) -> None:
+        if running.stopping is not None:
+            if not running.tasks:
+                self._stop_now(running)
+            return
+        now_ms = self._clock.now_ms()
+        self._meter.steps += 1
+        if isinstance(result, ActionFailed):
+            self._meter.step_failures += 1
+            running.machine.fail(path, result, now_ms)
+        else:
+            running.machine.finish(path, result, now_ms)
+        self._record(running)
+
+    def _record(self, running: Running, *, started: bool = False) -> None:
+        """Submit what is new; go on after the commit."""
+        machine, row = running.machine, running.row
+        write = Write()
+        write.states += running.stage.states
+        entries = machine.unsaved()
+        if machine.ended is not None:
+            self._end_rows(running, write)
+        else:
+            if entries:
+                write.records.append(Record(row.id, entries))
+            crashes = 0 if row.crashes and entries else None
+            if machine.sleeping:
+                due_ms = self._due(running)
+                change = Change(row.id, State.WAITING, due_ms, "retry", running.started_ms, crashes)
+                write.changes.append(change)
+            elif started or crashes is not None:
+                change = Change(row.id, State.RUNNING, None, None, running.started_ms, crashes)
+                write.changes.append(change)
+        self._send(write, running)
+
+    def _send(self, write: Write, running: Running) -> None:
+        emissions, running.stage.emissions = running.stage.emissions, []
+        if emissions and self._weaver is not None:
+            self._weaver.submit(write, emissions, lambda: self.committed(running))
+        else:
+            self._store.submit(write, lambda: self.committed(running))
+
+    # ---- waiting
+
+    def _due(self, running: Running) -> int:
+        due_ms = running.machine.due or 0
+        limit = running.flow.run.timeout_secs
+        if limit is not None and running.started_ms is not None:
+            due_ms = min(due_ms, running.started_ms + round(limit * 1000))
+        return due_ms
+
+    def _park(self, running: Running) -> None:
+        """The slot goes to others; the time is a row, and a timer if it is near."""
+        row = running.row
+        self._drop(running)
+        self._meter.parked += 1
+        self.watch(row.id, self._due(running), row.flow)
+        lane = self._lane(row.flow)
+        lane.park(row.id)
+        lane.turn()
+
+    def watch(self, execution: int, due_ms: int, flow: str) -> None:
+        """Wake a waiting execution at its time if that is near; the reconciler finds far ones."""
+        if due_ms - self._clock.now_ms() > NEAR_MS or execution in self._watched:
+            return
+        self._watched.add(execution)
+
+        def due() -> None:
+            self._watched.discard(execution)
+            lane = self._lane(flow)
+            lane.resume(execution)
+            lane.turn()
+
+        self._moments.at(due_ms, due)
+
+    def watches(self, execution: int) -> bool:
+        """Whether a waiting execution has its timer already."""
+        return execution in self._watched
+
+    # ---- ending
+
+    def cancel(self, execution: int, error: Failure) -> bool:
+        """Stop a live execution: its attempts end, then `finally` runs. False if it is not live."""
+        running = self.live.get(execution)
+        if running is None:
+            return False
+        if running.machine.closing or running.stopping is None:
+            running.stopping = error
+            for task in running.tasks.values():
+                task.cancel()
+            if not running.tasks:
+                self._stop_now(running)
+            else:
+                self._spans.after(CANCEL_SECS, lambda: self._stop_now(running))
+        return True
+
+    def _stop_now(self, running: Running) -> None:
+        error, running.stopping = running.stopping, None
+        if error is None or running.machine.ended is not None:
+            return
+        running.tasks.clear()
+        running.machine.cancel(error, self._clock.now_ms())
+        self._record(running)
+
+    def _end_rows(self, running: Running, write: Write) -> None:
+        machine, row = running.machine, running.row
+        state = machine.ended or State.FAILED
+        write.ends.append(
+            End(
+                row.id,
+                state,
+                running.started_ms,
+                self._clock.now_ms(),
+                tuple(machine.journal),
+                error=machine.error,
+            )
+        )
+        self._bury(running, write, state)
+        self._tell_end(running, state)
+
+    def _bury(self, running: Running, write: Write, state: State) -> None:
+        if state is not State.FAILED:
+            return
+        error = running.machine.error
+        row = running.row
+        self._meter.dead += 1
+        write.dead.append(
+            Dead(
+                id=row.id,
+                kind="failed",
+                flow=row.flow,
+                event=row.event,
+                execution=row.id,
+                reason="" if error is None else error.message,
+                created_ms=self._clock.now_ms(),
+            )
+        )
+
+    def _tell_end(self, running: Running, state: State) -> None:
+        """An event for the source `flow`, in the commit of the end."""
+        if self._weaver is None or not self._weaver.listens("flow"):
+            return
+        machine, row = running.machine, running.row
+        error = None if machine.error is None else to_builtins(machine.error)
+        data = {
+            "flow": row.flow,
+            "execution": id_text("exe", row.id),
+            "state": state.word,
+            "output": machine.output,
+            "error": error,
+        }
+        received = Received(
+            data=data,
+            type=state.word,
+            identity=f"{row.id}:ended",
+            parent=row.event,
+            depth=row.depth + 1,
+        )
+        running.stage.emissions.append(Emission(self._ids.next(), "flow", received))
+
+    def _finished(self, running: Running) -> None:
+        row, machine = running.row, running.machine
+        state = machine.ended or State.FAILED
+        if row.id in self.live:  # an execution that ended before its first commit has left already
+            self._leave(running, state)
+        self._meter.finished(row.flow, state.word)
+        kind = None if machine.error is None else machine.error.kind
+        self.answer(Outcome(row.id, state.word, output=machine.output, error_kind=kind))
+        if machine.error is not None:
+            facts = {
+                "flow": row.flow,
+                "execution": id_text("exe", row.id),
+                "error": machine.error.message,
+            }
+            self._log.warning("execution failed", extra=facts)
+
+    def _leave(self, running: Running, state: State) -> None:
+        """Give slot and key to the next."""
+        self._drop(running)
+        row = running.row
+        lane = self._lane(row.flow)
+        hold = lane.run.hold_on_fail and state is State.FAILED
+        lane.release(row.id, row.key, hold=hold)
+        lane.turn()
+
+    def _drop(self, running: Running) -> None:
+        self.live.pop(running.row.id, None)
+        for timer in (running.deadline, running.closing):
+            if timer is not None:
+                timer.cancel()
+        running.deadline = running.closing = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether attempts are under way, or answers being looked up."""
+        return self._busy > 0 or bool(self._lookups)
+
+    async def quiet(self, execution: int, limit_secs: float) -> None:
+        """Return when a live execution stored something, left, or the time is over."""
+        if execution not in self.live:
+            return
+        stored = asyncio.Event()
+        self._stored[execution] = stored
+        timer = self._spans.after(limit_secs, stored.set)
+        await stored.wait()
+        timer.cancel()
+        self._stored.pop(execution, None)
+
+    # ---- answers for who waits
+
+    @property
+    def awaited(self) -> bool:
+        """Whether anyone waits for an outcome."""
+        return bool(self._outcomes)
+
+    def outcome(self, execution: int) -> asyncio.Future[Outcome]:
+        """Resolved when the execution replies or ends."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._outcomes.setdefault(execution, []).append(future)
+        return future
+
+    def stored_outcome(self, execution: int) -> asyncio.Future[Outcome] | None:
+        """The outcome of an execution that may have ended before; None while it runs."""
+        if execution in self.live:
+            return None
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._lookups.add(
+            task := asyncio.get_running_loop().create_task(self._look(execution, future))
+        )
+        task.add_done_callback(self._lookups.discard)
+        return future
+
+    async def _look(self, execution: int, future: asyncio.Future[Outcome]) -> None:
+        found = await self._store.load([execution])
+        if not future.done() and found:
+            future.set_result(outcome_of(found[0]))
+
+    def answer(self, outcome: Outcome) -> None:
+        """Tell everyone who waits for this execution."""
+        for future in self._outcomes.pop(outcome.execution, ()):
+            if not future.done():
+                future.set_result(outcome)
+
+    # ---- stopping
+
+    async def drain(self, limit_secs: float) -> None:
+        """Begin nothing more; give what runs some time, then cancel it: it runs again next time."""
+        self.open = False
+        if self._busy:
+            self._idle = asyncio.Event()
+            timer = self._spans.after(limit_secs, self._idle.set)
+            await self._idle.wait()
+            timer.cancel()
+        tasks = [task for running in self.live.values() for task in running.tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        cut = Write(changes=[Change(number, State.QUEUED) for number in self.live])
+        if cut.changes:
+            self._store.submit(cut)
+
+    # ---- making
+
+    def _make(
+        self,
+        row: Execution,
+        flow: Flow,
+        view: dict[str, Any],
+        journal: Iterable[Entry],
+    ) -> Running:
+        names = {
+            "event": view,
+            "vars": {},
+            "steps": {},
+            "env": self._env,
+            "state": self._shared.committed,
+            "now": None,
+            "execution": {
+                "id": id_text("exe", row.id),
+                "flow": row.flow,
+                "version": row.version[:12],
+                "started": instant(row.created_ms),
+                "attempt": 1,
+            },
+            "flow": {"name": flow.name, "about": flow.about, "labels": flow.labels},
+            "error": None,
+        }
+        stage = Stage(self._shared, self._ids.next, row.root, row.depth, row.event)
+        rendering = Rendering(flow, names, self._secret)
+        machine = Machine(flow, rendering, stage, journal, self._chance)
+        return Running(row, flow, machine, stage, view)
+
+    def _set_limits(self, running: Running) -> None:
+        limit = running.flow.run.timeout_secs
+        if limit is not None and running.deadline is None and running.started_ms is not None:
+            passed = (self._clock.now_ms() - running.started_ms) / 1000
+            running.deadline = self._spans.after(limit - passed, lambda: self._too_long(running))
+        if running.machine.closing and running.closing is None:
+            late = Failure(step=None, kind="timeout", message="finally took too long")
+            running.closing = self._spans.after(
+                CLOSING_LIMIT_SECS, lambda: self._cancel_quietly(running, late)
+            )
+
+    def _too_long(self, running: Running) -> None:
+        limit = format_duration(running.flow.run.timeout_secs or 0)
+        message = f"the flow ran longer than its timeout of {limit}"
+        if not running.machine.closing:
+            self.cancel(running.row.id, Failure(step=None, kind="timeout", message=message))
+
+    def _cancel_quietly(self, running: Running, error: Failure) -> None:
+        self.cancel(running.row.id, error)
+
+
+def outcome_of(opened: Open) -> Outcome:
+    """What a stored execution answered or how it ended; its state word while it is open."""
+    row = opened.execution
+    reply = output = None
+    for entry in opened.journal:
+        if entry.kind == "reply":
+            reply = entry.value
+        elif entry.kind == "output":
+            output = entry.value
+    kind = None if row.error is None else row.error.kind
+    state = "replied" if reply is not None else row.state.word
+    return Outcome(row.id, state, reply=reply, output=output, error_kind=kind)

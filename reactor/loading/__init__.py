@@ -1,0 +1,1 @@
+"""Loading: flow files become checked flows, or problems with their places."""

@@ -1,0 +1,145 @@
+"""Flow files in, checked flows or all their problems out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from reactor.errors import InvalidFlow
+from reactor.loading.context import Context, Loading
+from reactor.loading.flows import read_flow
+from reactor.loading.reading import decode_text, read_documents
+from reactor.loading.report import Report
+from reactor.loading.values import At, MapValue, Value, map_from_plain
+from reactor.loading.version import DEFAULTS_KEY, defaults_of
+from reactor.model.flow import Flow
+from reactor.problem import Problem
+
+__all__ = ["Loaded", "Loading", "load_bytes", "load_document", "load_folder", "load_text"]
+
+TEST_SUFFIXES = (".test.yaml", ".test.yml")
+_LATER_DOCUMENTS = ("step", "connection")
+
+
+class Loaded(Struct, frozen=True):
+    """A file's flows and problems; no flows where one of the problems is an error."""
+
+    file: str
+    flows: tuple[Flow, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether the file has an error."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+
+def load_text(text: str, file: str, loading: Loading) -> Loaded:
+    """The flows of a YAML text."""
+    return _load(text, Report(file, text), loading)
+
+
+def load_bytes(content: bytes, file: str, loading: Loading) -> Loaded:
+    """The flows of a file's content."""
+    report = Report(file)
+    text = decode_text(content, report)
+    if text is None:
+        return Loaded(file, (), report.problems)
+    return load_text(text, file, loading)
+
+
+def load_folder(folder: Path, loading: Loading) -> dict[str, Loaded]:
+    """Every flow file below a folder by its path relative to it."""
+    found: dict[str, Loaded] = {}
+    for path in flow_files(folder):
+        name = path.relative_to(folder).as_posix()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            report = Report(name)
+            report.error(At(1, 1, 1, 1), f"the file cannot be read: {error.strerror}")
+            found[name] = Loaded(name, (), report.problems)
+            continue
+        found[name] = load_bytes(content, name, loading)
+    return found
+
+
+def flow_files(folder: Path) -> list[Path]:
+    """The flow files below a folder; hidden ones and tests are none."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix in (".yaml", ".yml")
+        and not path.name.endswith(TEST_SUFFIXES)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def load_document(document: Mapping[str, Any], loading: Loading) -> Flow:
+    """The flow of a stored version, as it was with the defaults of its time.
+
+    Raises InvalidFlow where the words of today no longer take it.
+    """
+    value = map_from_plain({key: part for key, part in document.items() if key != DEFAULTS_KEY})
+    name = str(document.get("flow", "a stored flow"))
+    report = Report(name)
+    then = msgspec.structs.replace(loading, defaults=defaults_of(document, loading.defaults))
+    flow = read_flow(value, Context(then, report))
+    if flow is None:
+        errors = (problem.message for problem in report.problems if problem.severity == "error")
+        raise InvalidFlow(f"flow '{name}' as stored no longer loads: {'; '.join(errors)}")
+    return flow
+
+
+def _load(text: str, report: Report, loading: Loading) -> Loaded:
+    documents = read_documents(text, report)
+    if not documents and not report.failed:
+        report.error(At(1, 1, 1, 1), "the file is empty: a flow begins with flow: NAME")
+    context = Context(loading, report)
+    found = [flow for value in documents if (flow := _document(value, context, text)) is not None]
+    _same_names(found, report)
+    flows = () if report.failed else tuple(found)
+    return Loaded(report.file, flows, report.problems)
+
+
+def _document(value: Value, context: Context, text: str) -> Flow | None:
+    report = context.report
+    if not isinstance(value, MapValue):
+        report.error(value, "a document is a map that begins with flow: NAME")
+        return None
+    if not value.entries:
+        report.error(value, "the document is empty: a flow begins with flow: NAME")
+        return None
+    first = value.entries[0].key.text
+    if first in _LATER_DOCUMENTS and value.entry("flow") is None:
+        context.later(value.entries[0].key, f"{first}:", ["flow: documents"])
+        return None
+    if first == "tests" and value.entry("flow") is None:
+        report.error(
+            value.first, "tests stand in their flow, or in a file NAME.test.yaml beside it"
+        )
+        return None
+    if value.entry("flow") is None:
+        # Other keys are still explained, so that one look mends all.
+        report.error(value.first, "flow is missing: a flow begins with flow: NAME")
+        named = MapValue((*map_from_plain({"flow": "unnamed"}).entries, *value.entries), value.at)
+        read_flow(named, context, text)
+        return None
+    if first != "flow":
+        report.error(value.first, "the first key of a document says what it is: move flow: up")
+    return read_flow(value, context, text)
+
+
+def _same_names(flows: list[Flow], report: Report) -> None:
+    seen: dict[str, Flow] = {}
+    for flow in flows:
+        if (before := seen.get(flow.name)) is not None:
+            where = flow.place
+            at = At(where.line, where.column, where.line, where.column + 4)
+            report.error(
+                at, f"two flows are called '{flow.name}', the first on line {before.place.line}"
+            )
+        seen.setdefault(flow.name, flow)

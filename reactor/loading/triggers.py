@@ -1,0 +1,268 @@
+"""One trigger: a source with its settings, conditions and gates."""
+
+import hashlib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from reactor.loading.context import Context
+from reactor.loading.fitting import fields_of, names_of
+from reactor.loading.hints import TRIGGER_HINTS
+from reactor.loading.names import EVENT_FIELDS, Names
+from reactor.loading.specs import Beside, Written, belongs_beside, read_config
+from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value
+from reactor.loading.words import TriggerWords
+from reactor.model.flow import Dedup, Trigger
+from reactor.plugin.spec import Spec
+
+# Gates that the language has and this build does not run; emptied as they are built.
+LATER_GATES = frozenset(
+    {
+        "remember",
+        "changes",
+        "becomes",
+        "for",
+        "recovers",
+        "absent",
+        "count",
+        "debounce",
+        "throttle",
+        "batch",
+        "window",
+    }
+)
+TRIGGER_KEYS = names_of(TriggerWords)
+_BUILT_KEYS = tuple(key for key in TRIGGER_KEYS if key not in LATER_GATES)
+_GATE_FIELDS: Mapping[str, frozenset[str]] = {
+    "changes": frozenset({"previous"}),
+    "becomes": frozenset({"last", "since", "edge"}),
+    "absent": frozenset({"last", "since", "edge"}),
+    "count": frozenset({"count"}),
+    "window": frozenset({"start", "end"}),
+}
+
+
+class Sketch(Struct, frozen=True):
+    """A trigger before it is read: its source, its id, and what its events have."""
+
+    value: MapValue
+    id: str
+    source: Entry
+    spec: Spec | None
+    fields: frozenset[str] | None
+    many: bool
+
+
+def sketch_triggers(value: Value, context: Context) -> list[Sketch]:
+    """The triggers under `when`, so far that names can be known before any condition is read."""
+    items = value.items if isinstance(value, ListValue) else (value,)
+    if not items:
+        context.report.error(value, "when has at least one trigger")
+    sketches: list[Sketch] = []
+    for item in items:
+        found = _sketch(item, {sketch.id for sketch in sketches}, context)
+        if found is not None:
+            sketches.append(found)
+    return sketches
+
+
+def _sketch(value: Value, taken: set[str], context: Context) -> Sketch | None:
+    report = context.report
+    if not isinstance(value, MapValue):
+        report.error(
+            value, "a trigger is a map with a source, such as http: {path: /a, verify: none}"
+        )
+        return None
+    catalog = context.loading.catalog
+    words = [entry for entry in value.entries if entry.key.text not in TRIGGER_KEYS]
+    sources = [
+        entry
+        for entry in words
+        if catalog.later("source", entry.key.text) or catalog.find("source", entry.key.text)
+    ]
+    for entry in words:
+        if entry not in sources:
+            _unknown(entry, context, missing=not sources)
+    if not sources:
+        if not words:
+            report.error(value.first, f"a trigger needs a source: {_known(context)}")
+        return None
+    for entry in sources[1:]:
+        names = f"{sources[0].key.text} and {entry.key.text}"
+        message = f"one trigger has one source, here are {names}: make when a list"
+        report.error(entry.key, message)
+    source = sources[0]
+    word = source.key.text
+    spec = None
+    if catalog.later("source", word):
+        context.later(source.key, word, catalog.words("source"))
+    else:
+        spec = catalog.find("source", word)
+    id_ = _id(value, word, taken, context)
+    fields, many = _fields(value, spec)
+    return Sketch(value, id_, source, spec, fields, many)
+
+
+def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = "event") -> Trigger:
+    """A trigger, checked; `name` is what its conditions call the event."""
+    value, spec = sketch.value, sketch.spec
+    words = MapValue(
+        tuple(
+            entry
+            for entry in value.entries
+            if entry.key.text in TRIGGER_KEYS and entry.key.text != "id"
+        ),
+        value.at,
+    )
+    own = msgspec.structs.replace(names, event=sketch.fields, events=sketch.many)
+    scope = own.trigger() if name == "event" else names.condition()
+    read = context.shape(words, TriggerWords, "a trigger", scope) or TriggerWords()
+    for entry in words.entries:
+        if entry.key.text in LATER_GATES:
+            context.later(entry.key, entry.key.text, _BUILT_KEYS)
+    _check_gates(value, context)
+    written = Written()
+    if spec is not None:
+        beside = Beside("source", TRIGGER_KEYS, sketch.source)
+        written = read_config(sketch.source.value, spec, context, names.settings(), beside=beside)
+    elif isinstance(sketch.source.value, MapValue):
+        # What such a source takes is not known yet; gates are never inside.
+        keys = tuple({*LATER_GATES, "only_if", "unless", "dedup"})
+        belongs_beside(sketch.source.value, Beside("source", keys, sketch.source), context)
+    match: tuple[tuple[str, str], ...] = ()
+    if spec is not None and spec.match is not None and isinstance(written.data, Mapping):
+        match = spec.match(written.data)
+    return Trigger(
+        id=sketch.id,
+        source=sketch.source.key.text,
+        config=written.template,
+        instance=_instance(sketch.source.key.text, spec, written),
+        place=context.report.place(value.first),
+        only_if=tuple(read.only_if),
+        unless=tuple(read.unless),
+        split=read.split,
+        key=read.key,
+        dedup=None if read.dedup is None else Dedup(read.dedup.id, float(read.dedup.within)),
+        match=match,
+        gates=_gates(read, words),
+    )
+
+
+def _gates(read: TriggerWords, words: MapValue) -> dict[str, Any]:
+    given = {field.encode_name: field.name for field in msgspec.structs.fields(read)}
+    return {key: getattr(read, given[key]) for key in words.names if key in LATER_GATES}
+
+
+def _check_gates(value: MapValue, context: Context) -> None:
+    report = context.report
+    keys = set(value.names)
+    if (entry := value.entry("for")) and "becomes" not in keys:
+        report.error(
+            entry.key,
+            "for says how long becomes must stay true: add becomes: …; "
+            "to wait for silence use absent, to slow down debounce",
+        )
+    if (entry := value.entry("recovers")) and not keys & {"becomes", "absent"}:
+        report.error(entry.key, "recovers needs becomes or absent beside it")
+    becomes, only_if = value.get("becomes"), value.get("only_if")
+    watched = becomes or value.get("changes")
+    if isinstance(watched, Scalar) and only_if is not None:
+        for item in only_if.items if isinstance(only_if, ListValue) else (only_if,):
+            if isinstance(item, Scalar) and item.text == watched.text:
+                word = "becomes" if watched is becomes else "changes"
+                report.warning(
+                    item,
+                    f"{word} sees only what the filter lets through, "
+                    "so it never falls back to false: drop only_if",
+                )
+    for key in ("batch", "debounce", "window", "count"):
+        _check_empty(value.get(key), key, context)
+
+
+def _check_empty(value: Value | None, key: str, context: Context) -> None:
+    if (
+        key == "batch"
+        and isinstance(value, MapValue)
+        and not {"max", "within", "max_bytes"} & set(value.names)
+    ):
+        context.report.error(value.first, "batch needs max, within or max_bytes")
+
+
+def _fields(value: MapValue, spec: Spec | None) -> tuple[frozenset[str] | None, bool]:
+    keys = set(value.names)
+    debounce = value.get("debounce")
+    takes_all = (
+        isinstance(debounce, MapValue)
+        and isinstance(take := debounce.get("take"), Scalar)
+        and take.text == "all"
+    )
+    many = bool(keys & {"batch", "window", "join", "count"}) or takes_all
+    if spec is None:
+        return None, many
+    fields = EVENT_FIELDS
+    if spec.fields is not None:
+        fields |= {field.encode_name for field in msgspec.structs.fields(spec.fields)}
+    for key in keys & set(_GATE_FIELDS):
+        fields |= _GATE_FIELDS[key]
+    return fields, many
+
+
+def _id(value: MapValue, word: str, taken: set[str], context: Context) -> str:
+    entry = value.entry("id")
+    if entry is not None:
+        name = context.identifier(entry.value, "ids")
+        if name is not None and name in taken:
+            context.report.error(
+                entry.value, f"two triggers are called '{name}': give one another id"
+            )
+        return name or word
+    base = word.replace(".", "_").replace("-", "_")
+    name, number = base, 2
+    while name in taken:
+        name, number = f"{base}_{number}", number + 1
+    return name
+
+
+def _unknown(entry: Entry, context: Context, *, missing: bool) -> None:
+    if context.hinted(entry, TRIGGER_HINTS, "on a trigger"):
+        return
+    word = entry.key.text
+    guess = context.loading.catalog.nearest("source", word)
+    if missing:
+        message = f"no source '{word}'"
+        message += f"; did you mean {guess}" if guess else f": {_known(context)}"
+    else:
+        message = f"no key '{word}' on a trigger"
+        guess = next(iter(get_close_matches(word, TRIGGER_KEYS, 1)), None)
+        message += f"; did you mean {guess}" if guess else f": it has {', '.join(TRIGGER_KEYS)}"
+    repaired = context.report.with_text(entry.key.at, guess) if guess else None
+    context.report.error(entry.key, message, repaired=repaired)
+
+
+def _known(context: Context) -> str:
+    return ", ".join(context.loading.catalog.words("source"))
+
+
+def _instance(word: str, spec: Spec | None, written: Written) -> str:
+    data = (
+        written.data if written.typed is None else msgspec.to_builtins(written.typed, enc_hook=str)
+    )
+    if spec is not None and isinstance(data, dict):
+        data = {**_given(spec), **data}
+        if spec.identity is not None:
+            data = {name: data.get(name) for name in spec.identity}
+    if spec is not None and spec.identity == ():
+        return word  # all its triggers share one subscription
+    body = msgspec.json.encode(data, order="sorted", enc_hook=str)
+    return f"{word}:{hashlib.sha256(body).hexdigest()[:16]}"
+
+
+def _given(spec: Spec) -> dict[str, Any]:
+    return {
+        field.encode_name: field.default
+        for field in fields_of(spec.config)
+        if not field.required and isinstance(field.default, str | int | float | bool | None)
+    }
