@@ -218,8 +218,8 @@ async def test_damage_is_found_beside_the_work(reopen, tmp_path):
     await store.close(clean=True)
     database = tmp_path / "state" / "reactor.db"
     data = database.read_bytes()
-    middle = len(data) // 8192 * 4096
-    database.write_bytes(data[:middle] + b"\xff" * 4096 + data[middle + 4096 :])
+    first_leaf = data.index(b"http:/orders") // 4096 * 4096
+    database.write_bytes(data[:first_leaf] + b"\xff" * 4096 + data[first_leaf + 4096 :])
     store = await reopen()
 
     bad = await store.check()
