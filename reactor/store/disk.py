@@ -79,14 +79,19 @@ class Space:
         return self._clock.monotonic_secs() - self._looked_secs >= 1
 
     def look(self) -> None:
-        """Ask the file system, and lay in the ballast where there is plenty of room."""
+        """Ask the file system."""
         self._looked_secs = self._clock.monotonic_secs()
         if self._folder is None:
             return
         status = os.statvfs(self._folder)
         self.free_bytes = status.f_bavail * status.f_frsize
+
+    def lay_in(self) -> None:
+        """Make the ballast again if it is gone and the last look saw plenty of room."""
+        if self._folder is None or self.free_bytes is None or self.free_bytes < _PLENTY:
+            return
         ballast = self._folder / "ballast"
-        if self.free_bytes >= _PLENTY and not ballast.exists():
+        if not ballast.exists():
             _lay_in(ballast)
 
     def release(self) -> bool:

@@ -78,6 +78,7 @@ class Writer:
         self._row_bytes = _FIRST_GUESS
         self._measuring = False
         self._scheduled = False
+        self._full = False
         self._hurry = Signal()
         self._thread = Thread(target=self._serve, name="store-writer", daemon=True)
         self._threaded = threaded
@@ -169,19 +170,19 @@ class Writer:
         self._scheduled = False
         if self._failure is not None:
             return
-        turn = self._unfinished or self._gather(self._next or self._queue.get_nowait())
         try:
+            turn = self._unfinished or self._gather(self._next or self._queue.get_nowait())
+            self._unfinished = turn
             self._attempt(turn)
         except DiskFull as error:
-            self._unfinished, self._scheduled = turn, True
+            self._scheduled = True
             if self._hurry.is_set():
                 self.fail(_no_room(error))
             else:
                 self._loop.call_later(_AGAIN_SECS, self._take_turn)
             return
-        except StorageFailed as error:
-            self._unfinished = turn
-            self._loop.call_soon(self.fail, error)
+        except Exception as error:  # noqa: BLE001  see _serve
+            self._loop.call_soon(self.fail, _stopped(error))
             return
         self._unfinished = None
         if self._next is not None or not self._queue.empty():
@@ -199,14 +200,9 @@ class Writer:
                     pass
                 self._unfinished = None
                 self._loop.call_soon_threadsafe(self._settle, turn)
-        except StorageFailed as error:
-            self._report(error)
         except Exception as error:  # noqa: BLE001  the root of the thread: nobody else would know
-            self._report(StorageFailed(f"the store's writer failed: {error!r}"))
-
-    def _report(self, error: StorageFailed) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            self._loop.call_soon_threadsafe(self.fail, error)
+            with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+                self._loop.call_soon_threadsafe(self.fail, _stopped(error))
 
     def _attempted(self, turn: Turn) -> bool:
         try:
@@ -250,11 +246,16 @@ class Writer:
     def _attempt(self, turn: Turn) -> None:
         try:
             self._carry_out(turn)
-        except DiskFull:
-            _LOG.error("the disk is full", extra={"free_bytes": self._space.free_bytes})
+        except DiskFull as error:
+            if not self._full:
+                self._full = True
+                _LOG.error("the disk is full: commits wait", extra={"error": str(error.__cause__)})
             if not self._commits.make_room():
                 raise
             self._carry_out(turn)
+        if self._full:
+            self._full = False
+            _LOG.warning("the disk has room again: commits go on")
 
     def _carry_out(self, turn: Turn) -> None:
         if turn.chore is None:
@@ -286,6 +287,12 @@ class Writer:
 
 def _rows(write: Write) -> int:
     return len(write.events) + len(write.executions) + len(write.records) + len(write.ends)
+
+
+def _stopped(error: Exception) -> StorageFailed:
+    if isinstance(error, StorageFailed):
+        return error
+    return StorageFailed(f"the store's writer failed: {error!r}")
 
 
 def _no_room(error: DiskFull) -> StorageFailed:
