@@ -82,7 +82,8 @@ def theirs(data):
     """
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=100_000)
     connection.receive_data(data)
-    requests, body, head = [], b"", None
+    requests: list[tuple[str, str, bytes]] = []
+    body, head = b"", None
     while True:
         try:
             event = connection.next_event()
