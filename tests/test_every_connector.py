@@ -4,17 +4,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
 from msgspec import inspect
 from ruamel.yaml import YAML
 
+from reactor.loading.context import Loading
+from reactor.loading.load import load_text
 from reactor.plugin.catalog import ACTIONS, SOURCES, Catalog
 from reactor.plugin.spec import Spec
 
 ROOT = Path(__file__).parent.parent
 WORDS = [("source", word) for word in SOURCES] + [("action", word) for word in ACTIONS]
+# Names that examples read.
+FLOWS = {
+    "action": "flow: a\nwhen:\n  http: {{path: /a, verify: none}}\n"
+    "vars: {{report: a, orders: []}}\n"
+    "do:\n  - id: store\n    log: hi\n  -\n{example}\n",
+    "source": "flow: a\nwhen:\n{example}\ndo:\n  - log: hi\n",
+}
 # Libraries that only one connector may pull; all of them load on first use.
 THIRD_PARTY = {
     "aiohttp", "aiokafka", "aiomqtt", "apscheduler", "cryptography", "hiredis", "httptools",
@@ -81,6 +91,16 @@ def test_every_example_is_the_word(kind, word):
             assert list((spec.check or no_complaints)(value)) == []
             for group in spec.one_of:
                 assert len(set(group) & set(value)) == 1
+
+
+@pytest.mark.parametrize(("kind", "word"), WORDS)
+def test_every_example_loads(kind, word):
+    """A flow with the example has no problem."""
+    loading = Loading(catalog=Catalog())
+    for example in spec_of(kind, word).examples:
+        loaded = load_text(FLOWS[kind].format(example=indent(example, " " * 4)), "a.yaml", loading)
+
+        assert [str(problem) for problem in loaded.problems] == []
 
 
 @pytest.mark.parametrize(("kind", "word"), WORDS)
