@@ -4,6 +4,7 @@ The types are msgspec's, the extras are those of `doc()`. Text stays text, with 
 deferred fields become Expression or Template objects.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -28,6 +29,7 @@ from reactor.loading.values import (
 )
 from reactor.units import Duration, Size, parse_duration, parse_size
 
+_BETTER = re.compile(r"[:?] write (\d\S*)")
 Unknown = Callable[[Entry, MapValue, list[str]], bool]
 
 
@@ -72,10 +74,9 @@ class Walk:
             type_ = type_.type
         if "long" in meta.extra:
             return self._either(value, meta, path)
-        if (
-            isinstance(value, Scalar)
-            and is_whole_template(value)
-            and meta.form not in ("deferred", "literal")
+        if isinstance(value, Scalar) and (
+            meta.form == "expression"
+            or (is_whole_template(value) and meta.form not in ("deferred", "literal"))
         ):
             return self._leaf(value, meta, path)
         if isinstance(type_, inspect.UnionType):
@@ -137,9 +138,10 @@ class Walk:
             if name not in fields:
                 self._unknown_key(entry, value, list(fields), meta)
                 continue
-            tree[name] = self.walk(
-                entry.value, fields[name].type, meta.of(name, None), (*path, name)
-            )
+            # `log:` is the name that the author knows, not the field that a plain value stands for.
+            called = meta.name if entry.key.style == "guess" else name
+            inner = meta.of(called, None)
+            tree[name] = self.walk(entry.value, fields[name].type, inner, (*path, name))
         for name, field in fields.items():
             if field.required and value.entry(name) is None:
                 self._missing(value, name, field.type, meta)
@@ -216,6 +218,7 @@ class Walk:
             if isinstance(type_, inspect.StrType) and not isinstance(value.value, str):
                 # The text as written: 1.10 is not 1.1.
                 return value.text
+            self._bounds(value, type_, meta)
             return self._leaf(value, meta, path)
         if value.value is None:
             self._report.error(value, f"{meta.name} is empty: give it a value")
@@ -229,25 +232,24 @@ class Walk:
             self._mismatch(value, [type_], meta)
         return None
 
+    def _bounds(self, value: Scalar, type_: inspect.Type, meta: Meta) -> None:
+        if not isinstance(type_, inspect.IntType | inspect.FloatType):
+            return
+        number = value.value
+        if not isinstance(number, int | float):
+            return
+        if type_.ge is not None and number < type_.ge:
+            self._report.error(value, f"{meta.name} is at least {type_.ge}, not {value.text}")
+        if type_.gt is not None and number <= type_.gt:
+            self._report.error(value, f"{meta.name} is more than {type_.gt}, not {value.text}")
+        if type_.le is not None and number > type_.le:
+            self._report.error(value, f"{meta.name} is at most {type_.le}, not {value.text}")
+
     def _measure(self, value: Scalar, cls: type[Any], meta: Meta, path: Path) -> Any:
         if has_template(value):
             return self._leaf(value, meta, path)
-        try:
-            parse_duration(value.value) if cls is Duration else parse_size(value.value)
-        except ValueError as error:
-            self._report.error(
-                value, f"{meta.name}: {error}", repaired=self._better_measure(value, str(error))
-            )
+        measure(value, cls, meta.name, self._report)
         return value.text
-
-    def _better_measure(self, value: Scalar, message: str) -> str | None:
-        _, found, rest = message.partition(": write ")
-        if not found:
-            _, found, rest = message.partition("? write ")
-        word = rest.split(" ", 1)[0]
-        if not word[:1].isdigit() or value.at.line != value.at.end_line:
-            return None
-        return self._report.with_text(value.at, word)
 
     def _choice(self, value: Scalar, known: list[str], meta: Meta) -> None:
         guess = next(iter(get_close_matches(value.text.lower(), known, 1)), None)
@@ -264,6 +266,7 @@ class Walk:
             if has_template(value):
                 message = meta.hint or f"{meta.name} takes no template: write it out"
                 self._report.error(value, message)
+                return ""
             return value.value
         if meta.form == "expression":
             if is_whole_template(value):
@@ -287,6 +290,17 @@ class Walk:
             texts.explain(ExpressionInvalid((mistake,)), value, self._report, shift)
 
         return parse_value(tree, self._scope, tell)
+
+
+def measure(value: Scalar, type_: type[Any], name: str, report: Report) -> float | None:
+    """The seconds or bytes that a scalar says; None, reported with a remedy, where it says none."""
+    try:
+        return parse_duration(value.value) if type_ is Duration else parse_size(value.value)
+    except ValueError as error:
+        match = _BETTER.search(str(error))
+        repaired = report.with_text(value.at, match[1]) if match else None
+        report.error(value, f"{name}: {error}", repaired=repaired)
+        return None
 
 
 def unknown_key(

@@ -88,7 +88,8 @@ class Context(Struct, frozen=True):
         if not isinstance(value, Scalar) or not _ID.fullmatch(value.text):
             text = value.text if isinstance(value, Scalar) else ""
             better = as_identifier(text)
-            example = f" (steps.{text} would be a subtraction)" if "-" in text else ""
+            read_as = f"steps.{text}" if what == "ids" else text
+            example = f" ({read_as} would be a subtraction)" if "-" in text else ""
             message = f"{what} are [a-z][a-z0-9_]*{example}: {better or 'send_mail'}"
             repaired = self.report.with_text(value.at, better) if better else None
             self.report.error(value, message, repaired=repaired)
@@ -99,6 +100,9 @@ class Context(Struct, frozen=True):
         """The name of a flow."""
         if isinstance(value, Scalar) and _FLOW_NAME.fullmatch(value.text):
             return value.text
+        if isinstance(value, Scalar) and value.value is None:
+            self.report.error(value, "flow is empty: give the flow a name, such as push-to-slack")
+            return None
         text = value.text if isinstance(value, Scalar) else ""
         better = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-0123456789")
         message = f"names of flows are [a-z][a-z0-9-]*: {better or 'push-to-slack'}"

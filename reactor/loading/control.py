@@ -8,8 +8,9 @@ from msgspec import Struct, inspect
 from reactor.expr.parse import Expression
 from reactor.expr.template import Template
 from reactor.loading import texts
-from reactor.loading.configs import Meta, Walk
+from reactor.loading.configs import Meta, Walk, measure
 from reactor.loading.context import Context
+from reactor.loading.fitting import has_template
 from reactor.loading.names import Names
 from reactor.loading.step_ids import inside
 from reactor.loading.triggers import read_trigger, sketch_triggers
@@ -25,7 +26,7 @@ from reactor.model.flow import (
     RepeatStep,
     WaitStep,
 )
-from reactor.units import parse_duration
+from reactor.units import Duration, parse_duration
 
 ReadSteps = Callable[[Value | None, str, Names], tuple[tuple[AnyStep, ...], Names]]
 Join = Literal["all", "any", "first"] | int | Expression
@@ -91,7 +92,7 @@ def _parallel(part: Part) -> AnyStep | None:
             message = f"a branch may not be called {name}: choose another name"
             context.report.error(entry.key, message)
         hidden = {
-            step: f"branch '{name}' may not read branch '{other}': they run at once"
+            f"steps.{step}": f"branch '{name}' may not read branch '{other}': they run at once"
             for other, steps in of.items()
             if other != name
             for step in steps
@@ -129,7 +130,7 @@ def _choose(part: Part) -> AnyStep | None:
             continue
         _check_choice(part, choice, last=index == len(value.items) - 1)
         hidden = {
-            step: "that step belongs to another choice, only one of them runs"
+            f"steps.{step}": "that step belongs to another choice, only one of them runs"
             for other in range(len(value.items))
             if other != index
             for step in part.inside(other)
@@ -186,11 +187,8 @@ def _repeat(part: Part) -> AnyStep | None:
 def _wait(part: Part) -> AnyStep | None:
     value, report = part.value, part.context.report
     if isinstance(value, Scalar):
-        if "${{" not in value.text:
-            try:
-                parse_duration(value.value)
-            except ValueError as error:
-                report.error(value, f"wait: {error}")
+        if not has_template(value):
+            measure(value, Duration, "wait", report)
         config = texts.template(value, part.names.condition(), report)
         return WaitStep(form="duration", config=config, **part.engine)
     if isinstance(value, MapValue):

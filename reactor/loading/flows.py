@@ -38,7 +38,7 @@ def read_flow(value: MapValue, context: Context, text: str = "") -> Flow | None:
     sketches = _sketches(value, context)
     names = _names(value, sketches, context, text)
     simple = MapValue(
-        tuple(entry for entry in value.entries if entry.key.text in ("flow", *_SIMPLE)), value.at
+        tuple(entry for entry in value.entries if entry.key.text in _SIMPLE), value.at
     )
     read = context.shape(simple, FlowWords, "a flow", names.trigger())
     triggers = tuple(read_trigger(sketch, names, context) for sketch in sketches)
@@ -50,7 +50,7 @@ def read_flow(value: MapValue, context: Context, text: str = "") -> Flow | None:
     }
     vars_, secret, tainted, step_names = _vars(value, flow_names, context)
     ids = step_ids(value, context)
-    later = {step: f"step '{step}' comes after; move it up" for step in ids.values()}
+    later = {f"steps.{step}": f"step '{step}' comes after; move it up" for step in ids.values()}
     step_names = step_names.hiding(later)
     reader = StepReader(context, ids, read_limits(value, step_names, context))
     reader.secret_vars |= secret
@@ -185,7 +185,8 @@ def _vars(
     secret: set[str] = set()
     tainted: set[str] = set()
     written = value.get("vars")
-    above = msgspec.structs.replace(names, vars=names.constants)
+    below = {f"vars.{name}": f"vars.{name} stands below; move it up" for name in names.vars}
+    above = msgspec.structs.replace(names, vars=names.constants).hiding(below)
     all_vars = context.map_of(written, "vars") if written is not None else None
     for entry in all_vars.entries if all_vars is not None else ():
         name = context.identifier(entry.key, "names of vars") or entry.key.text

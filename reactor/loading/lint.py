@@ -54,18 +54,18 @@ def _routes(flows: list[Flow]) -> Iterator[Problem]:
                 continue
             other, theirs = first[instance]
             route = f"{config.get('method', 'POST')} {config.get('path')}"
+            theirs_is = f"'{other.name}' ({_where(other.place)})"
             for key, usual in _ROUTE_SETTINGS.items():
                 if config.get(key, usual) != theirs.get(key, usual):
                     yield _problem(
                         place,
-                        f"flows '{other.name}' ({_where(other.place)}) and '{flow.name}' share "
-                        f"{route} and must agree on {key}",
+                        f"flows {theirs_is} and '{flow.name}' share {route} and must agree on {key}",
                     )
             if _waits(config) or _waits(theirs):
                 yield _problem(
                     place,
-                    f"flows '{other.name}' ({_where(other.place)}) and '{flow.name}' share {route}: "
-                    "a route with respond: {when: done} has one flow",
+                    f"flows {theirs_is} and '{flow.name}' share {route}: a "
+                    "route with respond: {when: done} has one flow",
                 )
 
 
@@ -118,7 +118,7 @@ def _inputs(place: Place, given: tuple[str, ...], target: Flow, where: str) -> I
 def _states(flows: list[Flow]) -> Iterator[Problem]:
     first: dict[str, Flow] = {}
     for flow in flows:
-        for name, place in _state_names(flow):
+        for name, place in _state_names(flow).items():
             other = first.setdefault(name, flow)
             if other is not flow:
                 where = f"{other.name} ({_where(other.place)})"

@@ -108,7 +108,8 @@ def _load(text: str, report: Report, loading: Loading) -> Loaded:
 def _document(value: Value, context: Context, text: str) -> Flow | None:
     report = context.report
     if not isinstance(value, MapValue):
-        report.error(value, "a document is a map that begins with flow: NAME")
+        if not report.failed:
+            report.error(value, "a document is a map that begins with flow: NAME")
         return None
     if not value.entries:
         report.error(value, "the document is empty: a flow begins with flow: NAME")

@@ -33,7 +33,7 @@ class Names(Struct, frozen=True, kw_only=True):
     """Everything that a place in a flow may name.
 
     `constants` are vars known at load, `vars` those of the execution so far, `secret_vars` those
-    that hold a secret. `steps` may be read; `hidden` says for other steps why not. `more` are roots
+    that hold a secret. `steps` may be read; `hidden` says for other paths why not. `more` are roots
     such as `item` that exist only here.
     """
 
@@ -59,7 +59,7 @@ class Names(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, steps=self.steps | frozenset(steps))
 
     def hiding(self, hidden: Mapping[str, str]) -> "Names":
-        """The same where these steps may not be read, each with its reason."""
+        """The same where these paths may not be read, each with its reason."""
         return msgspec.structs.replace(self, hidden={**self.hidden, **hidden})
 
     def with_vars(self, names: Iterable[str], secret: Iterable[str] = ()) -> "Names":
@@ -132,14 +132,9 @@ class Names(Struct, frozen=True, kw_only=True):
         self, roots: Mapping[str, frozenset[str] | None], absent: Mapping[str, str]
     ) -> Scope:
         missing = {name: text for name, text in _ELSEWHERE.items() if name not in roots}
-        steps = (
-            {f"steps.{step}": text for step, text in self.hidden.items()}
-            if "steps" in roots
-            else {}
-        )
-        for step in self.steps:
-            steps.pop(f"steps.{step}", None)
-        return Scope(roots, {**missing, **steps, **self.env_refused, **absent}, self.tz)
+        known = {f"{root}.{field}" for root in ("steps", "vars") for field in roots.get(root) or ()}
+        hidden = {path: text for path, text in self.hidden.items() if path not in known}
+        return Scope(roots, {**missing, **hidden, **self.env_refused, **absent}, self.tz)
 
     def _secret_vars(self) -> dict[str, str]:
         return {

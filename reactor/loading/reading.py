@@ -133,7 +133,7 @@ class _Builder:
 
     def _alias(self, event: AliasEvent) -> Value:
         at = _at(event)
-        nothing = Scalar(None, "null", at)
+        nothing = Scalar("", "", at, "guess")
         if event.anchor not in self._anchors:
             message = (
                 f"no anchor &{event.anchor} stands before this: quote a text that begins with *"
@@ -156,6 +156,9 @@ class _Builder:
 
     def _scalar(self, event: ScalarEvent, at: At) -> Scalar:
         text: str = event.value
+        if event.tag is not None and not text and not event.style:
+            # A reported tag took the text with it; what stands there now is nobody's mistake.
+            return Scalar("true", "true", at, "guess")
         scalar = Scalar(text, text, at, event.style or None)
         if event.style or (event.tag is not None and not event.implicit[0]):
             return scalar
@@ -216,6 +219,9 @@ class _Builder:
             if not isinstance(key, Scalar):
                 braces = key
                 continue
+            if isinstance(value, Scalar) and value.text == "" and value.style is None:
+                # YAML places what is not there at the next thing; people look at the key.
+                value = Scalar(None, "", key.at)
             self._add(entries, Entry(key, value))
         at = _at(start, event)
         if braces is not None:

@@ -2,14 +2,15 @@
 
 from msgspec import Struct
 
+from reactor.loading.configs import measure
 from reactor.loading.context import Context
 from reactor.loading.names import Names
 from reactor.loading.retries import default_retry, read_retry
-from reactor.loading.values import Entry, MapValue, Scalar, Value, from_plain, plain
+from reactor.loading.values import Entry, MapValue, Scalar, Value, from_plain
 from reactor.loading.words import KeepWords, RunWords
 from reactor.model.flow import Keep, Run
 from reactor.model.retry import Retry
-from reactor.units import parse_duration
+from reactor.units import Duration
 
 # Words of `run` that the language reserves.
 _LATER_RUN = ("cancel_on", "lock", "priority")
@@ -28,7 +29,11 @@ def read_limits(value: MapValue, names: Names, context: Context) -> Limits:
     timeout = value.get("timeout")
     secs = context.loading.defaults.timeout_secs
     if timeout is not None:
-        secs = _seconds(timeout, "timeout", context)
+        secs = None
+        if isinstance(timeout, Scalar):
+            secs = measure(timeout, Duration, "timeout", context.report)
+        else:
+            context.report.error(timeout, "timeout takes a duration such as 30s")
     if (retry := value.get("retry")) is not None:
         return Limits(read_retry(retry, scope, context), secs)
     return Limits(default_retry(scope, context), secs)
@@ -74,11 +79,3 @@ def read_keep(value: Value | None, context: Context) -> Keep:
         float(read.ok) if value.entry("ok") else usual.ok_secs,
         float(read.failed) if value.entry("failed") else usual.failed_secs,
     )
-
-
-def _seconds(value: Value, name: str, context: Context) -> float | None:
-    try:
-        return float(parse_duration(plain(value)))
-    except ValueError as error:
-        context.report.error(value, f"{name}: {error}")
-        return None

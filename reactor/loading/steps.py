@@ -74,7 +74,7 @@ class StepReader:
         """One step, and what may be named after it."""
         id_ = self.ids[path]
         own = f"steps.{id_} is this step itself: its result is there in output, undo and on_error"
-        within = names.hiding({id_: own})
+        within = names.hiding({f"steps.{id_}": own})
         word = self._word(value)
         engine, item_names = self._engine_keys(value, path, within)
         after = names.after([id_, *inside(self.ids, path)])

@@ -20,6 +20,11 @@ def literal(text: str, *examples: Any) -> msgspec.Meta:
     return doc(text, *examples, form="literal")
 
 
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+FactorFromOne = Annotated[float, msgspec.Meta(ge=1)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+
+
 def either(text: str, short: Any, long: type[Config], *, true: bool = False) -> msgspec.Meta:
     """A field with a short form and a map for more; msgspec knows no union of the two.
 
@@ -40,9 +45,9 @@ Key = Annotated[
 class RetryWords(Config, frozen=True):
     """When a failed attempt is tried again; waiting is a stored time."""
 
-    max: Annotated[int | None, literal("Attempts after the first.", 5)] = None
+    max: Annotated[NotNegative | None, literal("Attempts after the first.", 5)] = None
     delay: Annotated[Duration, literal("Before the second attempt.", "1s")] = Duration(1)
-    factor: Annotated[float, literal("How the delay grows.", 2)] = 2.0
+    factor: Annotated[FactorFromOne, literal("How the delay grows.", 2)] = 2.0
     max_delay: Annotated[Duration, literal("The longest delay.", "5m")] = Duration(300)
     jitter: Annotated[Literal["full", "none"], literal("Spreads attempts.")] = "full"
     within: Annotated[Duration | None, literal("No attempt after this time.", "6h")] = None
@@ -59,7 +64,7 @@ class RunWords(Config, frozen=True):
         Literal["parallel", "queue", "single", "restart", "latest"],
         literal("What happens while another one with the same key runs."),
     ] = "parallel"
-    max: Annotated[int, literal("How many run at once.", 16)] = 16
+    max: Annotated[AtLeastOne, literal("How many run at once.", 16)] = 16
     key: Key = None
     on_fail: Annotated[
         Literal["next", "hold"], literal("For queue: what a failed one does to its key.")
@@ -113,7 +118,7 @@ class AbsentWords(Config, frozen=True):
 class CountWords(Config, frozen=True):
     """So many within a sliding time."""
 
-    min: Annotated[int, literal("How many.", 5)]
+    min: Annotated[AtLeastOne, literal("How many.", 5)]
     within: Annotated[Duration, literal("In which time.", "10m")]
 
 
@@ -129,7 +134,7 @@ class DebounceWords(Config, frozen=True):
 class ThrottleWords(Config, frozen=True):
     """Never more than this many starts in any span of time."""
 
-    max: Annotated[int, literal("How many.", 20)]
+    max: Annotated[AtLeastOne, literal("How many.", 20)]
     per: Annotated[Duration, literal("In which time.", "1m")]
     key: Key = None
     over: Annotated[Literal["queue", "drop", "refuse"], literal("What happens to the rest.")] = (
@@ -140,7 +145,7 @@ class ThrottleWords(Config, frozen=True):
 class BatchWords(Config, frozen=True):
     """Collects events into one execution."""
 
-    max: Annotated[int | None, literal("Full with this many.", 100)] = None
+    max: Annotated[AtLeastOne | None, literal("Full with this many.", 100)] = None
     within: Annotated[Duration | None, literal("Since the first event.", "5s")] = None
     max_bytes: Annotated[Size | None, literal("Full with this much.", "1MiB")] = None
     poison: Annotated[Literal["bisect"] | None, literal("Isolates the one bad event.")] = None
@@ -199,7 +204,7 @@ class StepWords(Config, frozen=True):
     on_error: Annotated[Any, doc("continue, or steps that rescue.", "continue")] = None
     output: Annotated[Any, doc("Reshapes the result: an expression, or a map of templates.")] = None
     each: Annotated[Any, doc("Runs once per element: item, index.", "event.body.items")] = None
-    at_once: Annotated[int, literal("How many elements at once.", 4)] = 1
+    at_once: Annotated[AtLeastOne, literal("How many elements at once.", 4)] = 1
     undo: Annotated[Any, doc("Steps that take it back when the flow fails later.")] = None
     once: Annotated[bool, literal("At most once, whatever happens.")] = False
 
@@ -210,7 +215,7 @@ class RepeatWords(Config, frozen=True):
     do: Annotated[Any, doc("Steps of one round.")]
     until: Annotated[Conditions, expression("Asked after each round.")] = ()
     every: Annotated[Duration, literal("Between two rounds.", "10s")] = Duration(0)
-    max: Annotated[int | None, literal("At most so many rounds.", 60)] = None
+    max: Annotated[AtLeastOne | None, literal("At most so many rounds.", 60)] = None
     collect: Annotated[Expression | None, expression("Gathered from each round.")] = None
 
 
@@ -252,7 +257,7 @@ class SetWords(Config, frozen=True):
 class FlowWords(Config, frozen=True, rename={"finally_": "finally"}):
     """The keys of a flow."""
 
-    flow: Annotated[str, literal("The flow's name.", "push-to-slack")]
+    flow: Annotated[str, literal("The flow's name.", "push-to-slack")] = ""
     about: Annotated[str | None, literal("What it is for.")] = None
     enabled: Annotated[bool, literal("Whether it takes events.")] = True
     labels: Annotated[Mapping[str, str], literal("Free marks.", {"team": "ops"})] = {}

@@ -1,4 +1,4 @@
-"""`connections:` of reactor.yaml: named, typed by their one key, with secrets filled in on use."""
+"""`connections:` of reactor.yaml: named, of the kind of their one key, secrets filled in on use."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,46 +9,42 @@ from msgspec import Struct
 from reactor.plugin.spec import Complaint
 from reactor.secrets import Secrets
 
+# How connections stand in the file: name, kind, config.
+Written = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _SECRET = re.compile(r"\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
 class ConnectionSettings(Struct, frozen=True):
-    """One connection as written: `${{ secrets.NAME }}` is still text."""
+    """One connection: its kind (`http`, `kafka`, …) and its config as written."""
 
     kind: str
     config: Mapping[str, Any]
 
 
-def read_connections(plain: Any) -> dict[str, ConnectionSettings]:
+def read_connections(written: Written) -> dict[str, ConnectionSettings]:
     """The connections of a checked map."""
     return {
-        name: ConnectionSettings(kind, config or {})
-        for name, kinds in plain.items()
+        name: ConnectionSettings(kind, config)
+        for name, kinds in written.items()
         for kind, config in kinds.items()
     }
 
 
-def check_connections(plain: Any) -> Iterator[Complaint]:
-    """What is wrong with a map of connections."""
-    if not isinstance(plain, Mapping):
-        yield (), 'connections is a map: main: {kafka: {brokers: ["localhost:9092"]}}'
-        return
-    for name, kinds in plain.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+def check_connections(connections: Written) -> Iterator[Complaint]:
+    """What is wrong with a map of connections, each with the path to it."""
+    for name, kinds in connections.items():
+        if not _NAME.fullmatch(name):
             yield (name,), f"{name!r} is no name of a connection: [a-z][a-z0-9_-]*"
-        elif not isinstance(kinds, Mapping) or len(kinds) != 1:
-            yield (name,), f"connection {name!r} has one key, its kind: {name}: {{kafka: {{...}}}}"
+        elif len(kinds) != 1:
+            yield (name,), f"connection {name!r} has one key, its kind: {name}: {{kafka: {{…}}}}"
         else:
-            ((kind, config),) = kinds.items()
-            if config is not None and not isinstance(config, Mapping):
-                yield (name, kind), f"connection {name!r}: {kind} takes a map"
-            else:
-                yield from _check_templates(config, (name, kind))
+            yield from _check_templates(kinds, (name,))
 
 
 def resolve_connection(connection: ConnectionSettings, secrets: Secrets) -> dict[str, Any]:
-    """The config of a connection with its secrets in place; raises `NotFound` if one is missing."""
+    """The config of a connection with its secrets in place; `NotFound` where one is missing."""
     resolved: dict[str, Any] = _filled(connection.config, secrets)
     return resolved
 

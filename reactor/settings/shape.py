@@ -7,62 +7,75 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
+from reactor.loading.words import literal
 from reactor.model.flow import Defaults, Keep
 from reactor.plugin.spec import doc
 from reactor.problem import Problem
 from reactor.settings.connections import ConnectionSettings
 from reactor.units import Duration, Size, format_duration, format_size
 
-DAY_SECS = 86_400.0
+_DAY_SECS = 86_400.0
+_TYPE_WORDS = {
+    str: "text",
+    int: "number",
+    bool: "true or false",
+    Duration: "duration",
+    Size: "size",
+    Path: "path",
+    tuple[str, ...]: "list of texts",
+    tuple[Path, ...]: "list of paths",
+}
 
 
 class Tls(Struct, frozen=True, kw_only=True):
     """The certificate of the webhook listener."""
 
-    cert: Annotated[Path | None, doc("PEM file with the certificate and its chain.")] = None
-    key: Annotated[Path | None, doc("PEM file with the certificate's private key.")] = None
+    cert: Annotated[Path | None, literal("PEM file with the certificate and its chain.")] = None
+    key: Annotated[Path | None, literal("PEM file with the certificate's private key.")] = None
 
 
 class Server(Struct, frozen=True, kw_only=True):
     """The webhook listener."""
 
     listen: Annotated[
-        str, doc("Address and port of the webhook listener; port 0 takes a free one.")
+        str, literal("Address and port of the webhook listener; port 0 takes a free one.")
     ] = "127.0.0.1:8787"
-    admin: Annotated[str | None, doc("Address and port of the API over TCP (not built yet).")] = (
-        None
-    )
+    admin: Annotated[
+        str | None, literal("Address and port of the API over TCP (not built yet).")
+    ] = None
     allow_unauthenticated: Annotated[
-        bool, doc("Serve `verify: none` on an address that is not loopback, too.")
+        bool, literal("Serve `verify: none` on an address that is not loopback, too.")
     ] = False
     trusted_proxies: Annotated[
-        tuple[str, ...], doc("Addresses and networks whose X-Forwarded-For is believed.")
+        tuple[str, ...], literal("Addresses and networks whose X-Forwarded-For is believed.")
     ] = ()
     tls: Tls = Tls()
-    max_connections: Annotated[int, doc("Connections to the webhook listener at a time.")] = 1024
+    max_connections: Annotated[int, literal("Connections to the webhook listener at a time.")] = (
+        1024
+    )
 
 
 class StoreSettings(Struct, frozen=True, kw_only=True):
     """What the state folder may take."""
 
     max_size: Annotated[
-        Size, doc("Above this the oldest finished executions are dropped first.")
+        Size, literal("Above this the oldest finished executions are dropped first.")
     ] = Size(10 << 30)
     min_free: Annotated[
-        Size, doc("With less free disk no events are taken in; what is open goes on.")
+        Size, literal("With less free disk no events are taken in; what is open goes on.")
     ] = Size(256 << 20)
 
 
 class KeepSettings(Struct, frozen=True, kw_only=True):
     """How long history is kept."""
 
-    ok: Annotated[Duration, doc("How long executions that went well are kept.")] = Duration(
-        7 * DAY_SECS
+    ok: Annotated[Duration, literal("How long executions that went well are kept.")] = Duration(
+        7 * _DAY_SECS
     )
-    failed: Annotated[Duration, doc("How long failed executions are kept.")] = Duration(
-        30 * DAY_SECS
+    failed: Annotated[Duration, literal("How long failed executions are kept.")] = Duration(
+        30 * _DAY_SECS
     )
-    unwanted: Annotated[int, doc("How many events that no flow wanted are kept for `why`.")] = (
+    unwanted: Annotated[int, literal("How many events that no flow wanted are kept for `why`.")] = (
         10_000
     )
 
@@ -71,19 +84,19 @@ class FlowDefaults(Struct, frozen=True, kw_only=True):
     """What flows have that do not say otherwise."""
 
     retry: Annotated[Any, doc("The retry of every step, as on a step: `5` or a map.")] = None
-    timeout: Annotated[Duration | None, doc("The timeout of one attempt of every step.")] = None
+    timeout: Annotated[Duration | None, literal("The timeout of one attempt of every step.")] = None
     run: Annotated[Any, doc("The `run` of every flow, as on a flow: a map.")] = None
-    tz: Annotated[str, doc("The time zone of schedules and time functions (IANA).")] = "UTC"
+    tz: Annotated[str, literal("The time zone of schedules and time functions (IANA).")] = "UTC"
 
 
 class SecretCommand(Struct, frozen=True, kw_only=True):
     """A program that prints the secret whose name is its last argument."""
 
     args: Annotated[
-        tuple[str, ...], doc("Program and arguments; the name of the secret is added last.")
+        tuple[str, ...], literal("Program and arguments; the name of the secret is added last.")
     ] = ()
-    timeout: Annotated[Duration, doc("How long the program may take.")] = Duration(10)
-    keep: Annotated[Duration, doc("How long its answer is used before it is asked again.")] = (
+    timeout: Annotated[Duration, literal("How long the program may take.")] = Duration(10)
+    keep: Annotated[Duration, literal("How long its answer is used before it is asked again.")] = (
         Duration(60)
     )
 
@@ -91,11 +104,12 @@ class SecretCommand(Struct, frozen=True, kw_only=True):
 class SecretsSettings(Struct, frozen=True, kw_only=True):
     """Where secrets come from, after systemd's credentials."""
 
-    dir: Annotated[Path, doc("Folder with one file for each secret, called by its name.")] = Path(
-        "secrets"
+    dir: Annotated[Path, literal("Folder with one file for each secret, called by its name.")] = (
+        Path("secrets")
     )
     env: Annotated[
-        tuple[str, ...], doc("Environment variables that are secrets (GITHUB_HOOK: github_hook).")
+        tuple[str, ...],
+        literal("Environment variables that are secrets (GITHUB_HOOK: github_hook)."),
     ] = ()
     exec: SecretCommand = SecretCommand()
 
@@ -105,7 +119,7 @@ class Net(Struct, frozen=True, kw_only=True):
 
     allow: Annotated[
         tuple[str, ...],
-        doc("Hosts, addresses and networks that event data may name although not public."),
+        literal("Hosts, addresses and networks that event data may name although not public."),
     ] = ()
 
 
@@ -113,38 +127,38 @@ class FilesSettings(Struct, frozen=True, kw_only=True):
     """Which files event data may reach."""
 
     roots: Annotated[
-        tuple[Path, ...], doc("Folders in which event data may name files freely.")
+        tuple[Path, ...], literal("Folders in which event data may name files freely.")
     ] = ()
 
 
 class Plugins(Struct, frozen=True, kw_only=True):
     """Plugins of your own."""
 
-    dir: Annotated[Path, doc("Folder with plugin files.")] = Path("plugins")
+    dir: Annotated[Path, literal("Folder with plugin files.")] = Path("plugins")
 
 
 class Logs(Struct, frozen=True, kw_only=True):
     """The daemon's log lines, on standard error."""
 
     format: Annotated[
-        Literal["auto", "text", "json"], doc("auto: text on a terminal, else JSON lines.")
+        Literal["auto", "text", "json"], literal("auto: text on a terminal, else JSON lines.")
     ] = "auto"
     level: Annotated[
-        Literal["debug", "info", "warning", "error"], doc("The least level that is shown.")
+        Literal["debug", "info", "warning", "error"], literal("The least level that is shown.")
     ] = "info"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """How the daemon runs. `warnings` are not fatal: log them once logging works."""
 
-    flows: Annotated[Path, doc("Folder with the flow files.")] = Path("flows")
-    state: Annotated[Path, doc("Folder for everything that must survive.")] = Path("state")
+    flows: Annotated[Path, literal("Folder with the flow files.")] = Path("flows")
+    state: Annotated[Path, literal("Folder for everything that must survive.")] = Path("state")
     server: Server = Server()
     store: StoreSettings = StoreSettings()
     keep: KeepSettings = KeepSettings()
     defaults: FlowDefaults = FlowDefaults()
     secrets: SecretsSettings = SecretsSettings()
-    env: Annotated[tuple[str, ...], doc("Environment variables that flows may read.")] = ()
+    env: Annotated[tuple[str, ...], literal("Environment variables that flows may read.")] = ()
     net: Net = Net()
     files: FilesSettings = FilesSettings()
     plugins: Plugins = Plugins()
@@ -167,7 +181,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class Leaf(Struct, frozen=True):
-    """One key that can be set: `server.tls.cert`."""
+    """One key that can be set: `server.tls.cert`. `type` is as declared, with its `doc`."""
 
     key: str
     type: Any
@@ -186,15 +200,14 @@ def leaves(shape: Any = Settings, prefix: str = "") -> Iterator[Leaf]:
     for field in msgspec.structs.fields(shape):
         hint = hints[field.name]
         if get_origin(hint) is Annotated:
-            kind, meta = get_args(hint)
             default = {} if field.default is msgspec.NODEFAULT else field.default
-            yield Leaf(prefix + field.name, kind, default, meta.description)
+            yield Leaf(prefix + field.name, hint, default, get_args(hint)[1].description)
         elif isinstance(hint, type) and issubclass(hint, Struct):
             yield from leaves(hint, f"{prefix}{field.name}.")
 
 
 def build(values: Mapping[str, Any], shape: Any = Settings, prefix: str = "") -> Any:
-    """The struct with the given leaves; defaults for the rest."""
+    """The struct with the given leaves, and defaults for the rest."""
     given: dict[str, Any] = {}
     for field in msgspec.structs.fields(shape):
         key = prefix + field.name
@@ -207,33 +220,14 @@ def build(values: Mapping[str, Any], shape: Any = Settings, prefix: str = "") ->
 
 def describe_settings() -> list[tuple[str, str, str, str]]:
     """Key, type, default and meaning of everything that can be set."""
-    return [(e.key, type_words(e.type), _default_words(e), e.meaning) for e in leaves()]
+    return [(e.key, _type_words(e.type), _default_words(e), e.meaning) for e in leaves()]
 
 
-def type_words(kind: Any) -> str:
-    """A type as a person calls it."""
-    known = {
-        str: "text",
-        int: "number",
-        bool: "true or false",
-        Duration: "duration",
-        Size: "size",
-        Path: "path",
-        Any: "see meaning",
-        tuple[str, ...]: "list of texts",
-        tuple[Path, ...]: "list of paths",
-    }
-    bare = without_none(kind)
-    if get_origin(bare) is Literal:
-        *others, last = get_args(bare)
-        return f"{', '.join(others)} or {last}"
-    return known.get(bare, "map")
-
-
-def without_none(kind: Any) -> Any:
-    """The type of a value that is there: `Path` of `Path | None`."""
-    parts = [part for part in get_args(kind) if part is not type(None)]
-    return parts[0] if type(None) in get_args(kind) else kind
+def bare_type(hint: Any) -> Any:
+    """The type of a value that is there: `Path` of `Annotated[Path | None, …]`."""
+    kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    parts = get_args(kind)
+    return parts[0] if type(None) in parts else kind
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -249,6 +243,14 @@ def split_address(text: str) -> tuple[str, int]:
     if not (port.isascii() and port.isdecimal() and int(port) <= 65_535):
         raise ValueError(f"{text!r} has no port: write a number up to 65535, or 0 for a free one")
     return bare, int(port)
+
+
+def _type_words(hint: Any) -> str:
+    kind = bare_type(hint)
+    if get_origin(kind) is Literal:
+        *others, last = get_args(kind)
+        return f"{', '.join(others)} or {last}"
+    return _TYPE_WORDS.get(kind, "map")
 
 
 def _default_words(leaf: Leaf) -> str:

@@ -4,8 +4,9 @@ from collections import Counter
 from typing import Any
 
 from reactor.model.event import Event
+from reactor.model.execution import Entry
 from reactor.store import Change, End, NewExecution, Record, Write
-from reactor.store.blobs import Blobs
+from reactor.store.blobs import LARGEST_IN_ROW, Blobs
 from reactor.store.codec import encode, encode_failure, encode_journal
 from reactor.store.statements import (
     CHANGE_EXECUTIONS,
@@ -122,8 +123,9 @@ class Batch:
         return [(statement, values) for statement, values in steps if values]
 
     def _add_event(self, event: Event) -> None:
-        body = encode((event.data, event.fields))
-        self.bytes += len(body)
+        data = encode((event.data, event.fields))
+        self.bytes += len(data)
+        large = len(data) > LARGEST_IN_ROW
         self._events += (
             event.id,
             event.source,
@@ -133,12 +135,15 @@ class Batch:
             event.type,
             event.key,
             event.depth,
-            self._blobs.keep(f"event-{event.id}", body),
+            self._blobs.keep(f"event-{event.id}", data) if large else data,
         )
 
     def _add_execution(self, new: NewExecution) -> None:
         row = new.execution
-        owner = None if row.state.ended else row.id
+        journal: bytes | str | None = None
+        if new.journal:
+            owner = None if row.state.ended else row.id
+            journal = self._journal("journal", row.id, new.journal, owner)
         self._uses[row.version] += 1
         self._executions += (
             row.id,
@@ -154,17 +159,18 @@ class Batch:
             row.epoch or self._epoch,
             row.crashes,
             encode((row.root, row.trigger, row.created_ms, row.depth, row.retry_of, row.parent)),
-            encode_failure(row.error),
-            self._journal(f"journal-{row.id}", new.journal, owner) if new.journal else None,
+            None if row.error is None else encode_failure(row.error),
+            journal,
         )
 
     def _add_record(self, record: Record) -> None:
         self.sequence += 1
-        name = f"steps-{record.execution}-{self.sequence}"
-        entries = self._journal(name, record.entries, record.execution)
+        entries = self._journal("steps", record.execution, record.entries, record.execution)
         self._steps += (record.execution, self.sequence, entries)
 
     def _add_change(self, change: Change) -> None:
+        if change.execution in self._ends:
+            return
         earlier = self._changes.get(change.execution)
         if earlier is not None:
             started, crashes = change.started_ms, change.crashes
@@ -181,7 +187,6 @@ class Batch:
     def _add_end(self, end: End) -> None:
         if end.execution in self._ends:
             return
-        self.sequence += 1
         self.removed += self._blobs.ended(end.execution)
         self._ends[end.execution] = (
             end.execution,
@@ -189,8 +194,8 @@ class Batch:
             end.started_ms,
             end.finished_ms,
             end.reason,
-            encode_failure(end.error),
-            self._journal(f"journal-{end.execution}-{self.sequence}", end.journal, None),
+            None if end.error is None else encode_failure(end.error),
+            self._journal("journal", end.execution, end.journal, None),
         )
 
     def _add_rare(self, write: Write) -> None:
@@ -225,10 +230,15 @@ class Batch:
         for file in write.files:
             self._files[file.path] = (file.path, file.text)
 
-    def _journal(self, name: str, entries: Any, owner: int | None) -> bytes | str:
+    def _journal(
+        self, kind: str, execution: int, entries: tuple[Entry, ...], owner: int | None
+    ) -> bytes | str:
         data = encode_journal(entries)
         self.bytes += len(data)
-        return self._blobs.keep(name, data, owner)
+        if len(data) <= LARGEST_IN_ROW:
+            return data
+        self.sequence += 1  # so that no file is ever written over
+        return self._blobs.keep(f"{kind}-{execution}-{self.sequence}", data, owner)
 
 
 def _optional(value: Any) -> bytes | None:

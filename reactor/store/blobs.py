@@ -20,7 +20,10 @@ class Blobs:
     """
 
     def __init__(self, folder: Path | None) -> None:
+        self.bytes = 0  # how much room the files take
         self._folder = folder
+        if folder is not None:
+            self.bytes = sum(path.stat().st_size for path in folder.iterdir())
         self._unsettled: dict[str, bytes] = {}
         self._of_open: dict[int, list[str]] = {}
         self._lock = Lock()
@@ -28,11 +31,11 @@ class Blobs:
         self._waiting: list[str] = []
 
     def keep(self, name: str, data: bytes, execution: int | None = None) -> bytes | str:
-        """What the row holds: the data itself, or the name of the file that has it now.
+        """What the row holds: the name of the file that `settle` writes, or, in memory, the data.
 
         A file that belongs to an open execution is remembered until `ended` takes it.
         """
-        if len(data) <= LARGEST_IN_ROW or self._folder is None:
+        if self._folder is None:
             return data
         self._unsettled[name] = data
         if execution is not None:
@@ -50,6 +53,7 @@ class Blobs:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(self._folder / name)
+            self.bytes += len(data)
         sync_folder(self._folder)
         self._unsettled = {}
 
@@ -74,8 +78,7 @@ class Blobs:
                 self._waiting.extend(names)
                 return
         for name in names:
-            with suppress(FileNotFoundError):
-                (self._folder / name).unlink()
+            self._delete(self._folder / name)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -95,18 +98,8 @@ class Blobs:
         if self._folder is None:
             return []
         for unfinished in self._folder.glob(f"*{_UNFINISHED}"):
-            unfinished.unlink()
+            self._delete(unfinished)
         return sorted(path.name for path in self._folder.iterdir())
-
-    def bytes(self) -> int:
-        """How much room the files take."""
-        if self._folder is None:
-            return 0
-        total = 0
-        for path in self._folder.iterdir():
-            with suppress(FileNotFoundError):
-                total += path.stat().st_size
-        return total
 
     def remember(self, execution: int, name: str) -> None:
         """Note after a restart that a file belongs to an open execution."""
@@ -124,6 +117,12 @@ class Blobs:
             with copy.open("rb") as file:
                 os.fsync(file.fileno())
         sync_folder(target)
+
+    def _delete(self, path: Path) -> None:
+        with suppress(FileNotFoundError):
+            size = path.stat().st_size
+            path.unlink()
+            self.bytes -= size
 
 
 def sync_folder(folder: Path) -> None:

@@ -50,7 +50,7 @@ def boot(folder: Folder | None, blobs: Blobs) -> Booted:
         with explained(folder):
             connection.executescript(_PRAGMAS)
             _check(connection, folder)
-            migrate(connection, before=lambda version: _keep_copy(connection, folder, version))
+            migrate(connection, before=lambda version: keep_copy(connection, folder, version))
             epoch, last_id = _count_boot(connection)
             _sweep(connection, blobs)
     except BaseException:
@@ -99,6 +99,23 @@ def copy_database(source: Connection, blobs: Blobs, target: Path) -> None:
     sync_folder(target)
 
 
+def keep_copy(connection: Connection, folder: Folder, version: int) -> None:
+    """Copy a store whose schema is about to change into its `backups` folder."""
+    epoch = _epoch(connection)
+    target = folder.backups / f"schema-{version}-epoch-{epoch}"
+    if not (target / "reactor.db").exists():
+        copy_database(connection, Blobs(folder.blobs), target)
+
+
+def find_damage(connection: Connection) -> str | None:
+    """The first thing that is wrong with the database, or None; reads all of it."""
+    try:
+        found: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if found == "ok" else found
+
+
 @contextmanager
 def explained(folder: Folder) -> Iterator[None]:
     """Say what to do when SQLite finds the database damaged or cannot read it."""
@@ -120,16 +137,9 @@ def _check(connection: Connection, folder: Folder) -> None:
         return
     if folder.database.stat().st_size >= _CHECKED_AT_BOOT:
         return
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise sqlite3.DatabaseError(found)
-
-
-def _keep_copy(connection: Connection, folder: Folder, version: int) -> None:
-    epoch = _epoch(connection)
-    target = folder.backups / f"schema-{version}-epoch-{epoch}"
-    if not (target / "reactor.db").exists():
-        copy_database(connection, Blobs(folder.blobs), target)
+    damage = find_damage(connection)
+    if damage is not None:
+        raise sqlite3.DatabaseError(damage)
 
 
 def _epoch(connection: Connection) -> int:

@@ -73,10 +73,8 @@ def decode_journal(data: bytes) -> tuple[Entry, ...]:
     return _unpack_journal(data)
 
 
-def encode_failure(failure: Failure | None) -> bytes | None:
+def encode_failure(failure: Failure) -> bytes:
     """The stored form of an execution's error."""
-    if failure is None:
-        return None
     try:
         return _pack(failure)
     except Exception:  # noqa: BLE001  see encode

@@ -112,7 +112,7 @@ class Commits:
             connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
         )
-        self.store_bytes = (pages - free) * size + self._blobs.bytes()
+        self.store_bytes = (pages - free) * size + self._blobs.bytes
 
     def close(self) -> None:
         """Give up the connection; without a transaction of its own."""
@@ -126,6 +126,8 @@ class Commits:
         return count
 
     def _apply(self, plan: list[tuple[ManyRows, list[Any]]]) -> None:
+        if not plan:
+            return
         with transaction(self._connection):
             for rows, values in plan:
                 rows.run(self._connection, values)

@@ -14,7 +14,7 @@ from reactor.errors import StorageFailed
 from reactor.model.execution import State
 from reactor.store import FlowFile, Identity, Open, Pressure, StateValue, Version, Write, reads
 from reactor.store.blobs import Blobs
-from reactor.store.boot import Booted, boot, connect_to_read, copy_database
+from reactor.store.boot import Booted, boot, connect_to_read, copy_database, find_damage
 from reactor.store.codec import column, encode
 from reactor.store.commit import Commits, Failpoint, transaction
 from reactor.store.disk import Folder, Space
@@ -48,7 +48,8 @@ async def open_sqlite(
 
     Raises BadConfig when another process has it or a newer Reactor made it, StorageFailed when it
     is damaged. Without `threads` everything happens on the event loop, in an order that depends
-    on nothing but the loop. `failpoint` is called with the names of places in a commit.
+    on nothing but the loop. `failpoint` is called at places of each commit: `files are written`,
+    `before the commit`, `after the commit`.
     """
     if threads:
         opened, blobs, booted = await asyncio.to_thread(_open_folder, folder)
@@ -134,15 +135,15 @@ class SqliteStore:
         # Without threads a commit never is half done when somebody reads: one connection for all.
         self._lookup = booted.connection
         self._reader = Reader(booted.connection, thread=None, owned=False)
-        people = self._reader
+        # For what may take long: lists, and the choice of what goes. The engine must not wait.
+        self._people = self._reader
         if threads and folder is not None:
             self._lookup = connect_to_read(folder.database)
             self._reader = Reader.of_file(folder.database, "store-reader")
-            people = Reader.of_file(folder.database, "store-history")
+            self._people = Reader.of_file(folder.database, "store-history")
         self._threads = threads
         self._connection = booted.connection
-        self._readers = (self._reader, people)
-        self.history = SqliteHistory(people, blobs, lambda: self._commits.store_bytes)
+        self.history = SqliteHistory(self._people, blobs, lambda: self._commits.store_bytes)
 
     @property
     def epoch(self) -> int:
@@ -241,7 +242,7 @@ class SqliteStore:
         self, *, ok_before: Mapping[str, int], failed_before: Mapping[str, int], now_ms: int
     ) -> int:
         """Delete one chunk of what is past its time; how many rows went."""
-        chunk, self._after_event = await self._reader.run(
+        chunk, self._after_event = await self._people.run(
             past_its_time,
             ok_before=ok_before,
             failed_before=failed_before,
@@ -255,7 +256,7 @@ class SqliteStore:
         await self._writer.perform(self._commits.measure)
         if self._commits.store_bytes <= max_bytes:
             return 0
-        chunk = await self._reader.run(oldest)
+        chunk = await self._people.run(oldest)
         return 0 if chunk.empty else await self._delete(chunk)
 
     async def backup(self, target: Path) -> None:
@@ -269,6 +270,12 @@ class SqliteStore:
             # A connection of its own: a copy takes long, and reads must not wait for it.
             await asyncio.to_thread(_copy_file, self._folder.database, self._blobs, target)
 
+    async def check(self) -> str | None:
+        """What is wrong with the database, or None; reads all of it, beside all other work."""
+        if self._folder is None or not self._threads:
+            return find_damage(self._connection)
+        return await asyncio.to_thread(_check_file, self._folder.database)
+
     async def close(self, *, clean: bool) -> None:
         """Commit what waits, checkpoint, and mark the stop as clean.
 
@@ -276,7 +283,7 @@ class SqliteStore:
         """
         try:
             if self._threads:
-                for reader in self._readers:
+                for reader in (self._reader, self._people):
                     await asyncio.to_thread(reader.close)
             await self._writer.close(partial(_finish, clean=clean))
         finally:
@@ -320,6 +327,11 @@ def _finish(connection: Connection, *, clean: bool) -> None:
             "INSERT OR REPLACE INTO meta VALUES ('store.clean', ?)", (encode(clean),)
         )
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _check_file(database: Path) -> str | None:
+    with closing(connect_to_read(database)) as connection:
+        return find_damage(connection)
 
 
 def _copy_file(database: Path, blobs: Blobs, target: Path) -> None:

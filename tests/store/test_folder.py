@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from reactor.errors import BadConfig, StorageFailed, UsageError
 from reactor.model.execution import State
 from reactor.store import End, Query, Record, Write
+from reactor.store.boot import connect, keep_copy
+from reactor.store.disk import Folder
 from reactor.store.migrate import migrate
 from reactor.store.sqlite import open_memory, open_sqlite
 from tests.store.made import an_entry, an_event, an_id, refuse, started, stored
@@ -180,6 +182,51 @@ def test_a_migration_that_fails_changes_nothing():
     version = database.execute("PRAGMA user_version").fetchone()
     database.close()
     assert (columns, version) == (["x"], (1,))
+
+
+async def test_a_copy_is_made_before_a_migration(reopen, tmp_path):
+    """The copy of an old schema is a store, and named where a damaged one is reported."""
+    store = await reopen()
+    await stored(store, started(ONE))
+    await store.close(clean=True)
+    folder = Folder(tmp_path / "state")
+    database = connect(str(folder.database))
+
+    keep_copy(database, folder, 1)
+    keep_copy(database, folder, 1)
+
+    hint = folder.backup_hint()
+    database.close()
+    folder.close()
+    (copy,) = (tmp_path / "state" / "backups").iterdir()
+    assert copy.name == "schema-1-epoch-1"
+    assert str(copy) in hint
+    copied = connect(str(copy / "reactor.db"))
+    count = copied.execute("SELECT count(*) FROM executions").fetchone()
+    copied.close()
+    assert count == (1,)
+
+
+async def test_damage_is_found_beside_the_work(reopen, tmp_path):
+    """A check of a good store finds nothing; of a damaged one it says what."""
+    store = await reopen()
+    for number in range(1000):
+        store.submit(started(an_id(number)))
+    await store.close(clean=True)
+    store = await reopen()
+    good = await store.check()
+    await store.close(clean=True)
+    database = tmp_path / "state" / "reactor.db"
+    data = database.read_bytes()
+    first_leaf = data.index(b"http:/orders") // 4096 * 4096
+    database.write_bytes(data[:first_leaf] + b"\xff" * 4096 + data[first_leaf + 4096 :])
+    store = await reopen()
+
+    bad = await store.check()
+
+    await store.close(clean=True)
+    assert good is None
+    assert bad
 
 
 async def test_large_values_are_files(reopen, tmp_path):
