@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from reactor.clock import Clock
+from reactor.engine.bell import Bell, Hear
 from reactor.engine.desk import Desk
 from reactor.engine.intake import Emitter, Intake, Limits
 from reactor.engine.meter import Meter
@@ -17,6 +18,7 @@ from reactor.engine.runner import Runner
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.ids import Ids
+from reactor.model.event import Received
 from reactor.model.execution import Failure
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
@@ -55,8 +57,10 @@ class Engine:
         self, store: Store, outside: Outside, *, changed: Callable[[], None] = lambda: None
     ) -> None:
         self.store = store
+        self.outside = outside
         self.clock = outside.clock
         self.meter = Meter()
+        self.bell = Bell()
         self.shared = SharedState()
         self.ids = Ids(outside.clock, after=store.last_id)
         self.spans = Timers(outside.clock.monotonic_secs, changed)
@@ -91,6 +95,7 @@ class Engine:
             spans=self.spans,
             moments=self.moments,
             meter=self.meter,
+            bell=self.bell,
             env=outside.env,
             secret=outside.secret,
             chance=outside.chance,
@@ -101,8 +106,9 @@ class Engine:
             lane=self.desk.lane,
             clock=outside.clock,
             ids=self.ids,
-            around=Surroundings(outside.env, self.shared.committed),
+            around=self.around,
             meter=self.meter,
+            bell=self.bell,
             limits=outside.limits,
             cancel=self._cancel,
             unwanted=self._keep_unwanted,
@@ -128,6 +134,29 @@ class Engine:
     def emitter(self, instance: str) -> Emitter:
         """What the source of a subscription emits with."""
         return Emitter(self.intake, instance, self._room)
+
+    def listen(self, hear: Hear) -> Callable[[], None]:
+        """Hear what happens from now on; call what comes back to end it."""
+        self.bell.listeners.append(hear)
+        return lambda: self.bell.listeners.remove(hear)
+
+    def emit_startup(self) -> None:
+        """Tell flows with the source `startup` that the daemon serves."""
+        if self.intake.listens("startup"):
+            moment = self.clock.now_ms()
+            received = Received(data=None, identity=f"{self.store.epoch}", time_ms=moment)
+            self.intake.accept("startup", [received], lambda _: None)
+
+    @property
+    def around(self) -> Surroundings:
+        """What conditions may read beside the event."""
+        return Surroundings(self.outside.env, self.shared.committed)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way that needs no time: no attempt, no commit, no loading."""
+        busy = self.runner.busy or self.desk.busy or bool(self._cancels)
+        return not busy and self.store.pressure().rows == 0
 
     def turn(self) -> None:
         """Do everything that is due now."""

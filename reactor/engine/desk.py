@@ -58,6 +58,11 @@ class Desk:
         self._runner = runner
 
     @property
+    def busy(self) -> bool:
+        """Whether executions are being brought back."""
+        return bool(self._tasks)
+
+    @property
     def lanes(self) -> dict[str, Lane]:
         """Each flow's lane, by name."""
         return self._lanes

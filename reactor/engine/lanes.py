@@ -143,6 +143,15 @@ class Lane:
         else:
             self._queues.pop(name, None)
 
+    def hand_over(self, old: int, new: int, key: str | None) -> bool:
+        """Let a retry take the key that a failed execution holds; it is next. False if none is held."""
+        name = self._name(key)
+        if self._owners.get(name) != old:
+            return False
+        self._owners[name] = new
+        self._returning.append(new)
+        return True
+
     def drop(self, execution: int, key: str | None) -> None:
         """A queued execution was cancelled."""
         queue = self._queues.get(self._name(key))

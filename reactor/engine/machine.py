@@ -15,7 +15,7 @@ from msgspec import Struct
 from reactor.clock import instant
 from reactor.engine.failures import delay_secs, failure_of, from_plain, plain
 from reactor.engine.render import Rendering
-from reactor.engine.words import WORDS, Stage, Stopped
+from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure, State
 from reactor.model.flow import ActionStep, AnyStep, Flow
@@ -262,7 +262,9 @@ class Machine:
             self._settle(turn, "ok", output.reason, None, now_ms)
             self._stop(turn.block)
             return False
-        if action == "vars":
+        if action in DEFERRED:
+            turn.shown = shown_of(config, output)
+        elif action == "vars":
             self._rendering.add_vars(config, turn.shown)
         elif action == "reply":
             output = turn.shown

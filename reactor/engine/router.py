@@ -22,6 +22,7 @@ class Candidate(Struct, frozen=True, gc=False):
     flow: Flow
     trigger: Trigger
     constants: Mapping[str, Any]
+    about: Mapping[str, Any]
     keyed: bool
 
 
@@ -101,7 +102,7 @@ class Router:
             constants = constant_vars(flow)
             for trigger in flow.triggers:
                 keyed = trigger.key is not None
-                candidate = Candidate(order, flow, trigger, constants, keyed)
+                candidate = Candidate(order, flow, trigger, constants, about_flow(flow), keyed)
                 by_instance.setdefault(trigger.instance, []).append(candidate)
                 order += 1
         self._tables = {instance: _Table(found) for instance, found in by_instance.items()}
@@ -147,7 +148,23 @@ def view_of(received: Received, *, source: str, event_id: str, time_ms: int) -> 
         "data": received.data,
     }
     view.update(received.fields)
+    if source == "http":
+        view["body"] = received.data
     return view
+
+
+def names_of(
+    candidate: Candidate, view: dict[str, Any], around: Surroundings, now_ms: int
+) -> dict[str, Any]:
+    """What the conditions of a trigger and its flow may read."""
+    return {
+        "event": view,
+        "vars": candidate.constants,
+        "env": around.env,
+        "state": around.state,
+        "now": instant(now_ms),
+        "flow": candidate.about,
+    }
 
 
 def judge(
@@ -162,14 +179,7 @@ def judge(
         if not isinstance(value, str) or not fnmatchcase(value, pattern):
             return
     own = {**view, "trigger": trigger.id}
-    names: dict[str, Any] = {
-        "event": own,
-        "vars": candidate.constants,
-        "env": around.env,
-        "state": around.state,
-        "now": instant(now_ms),
-        "flow": {"name": candidate.flow.name},
-    }
+    names = names_of(candidate, own, around, now_ms)
     if trigger.split is None:
         yield _decide(candidate, names, own, None)
         return
@@ -246,6 +256,11 @@ def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:
             changes = path[1] in ("trigger", "key") if len(path) > 1 else True
             if path[0] == "event" and not changes:
                 yield path[1:], value
+
+
+def about_flow(flow: Flow) -> dict[str, Any]:
+    """`flow` in expressions."""
+    return {"name": flow.name, "about": flow.about, "labels": flow.labels}
 
 
 def _match_path(field: str) -> tuple[str, ...]:

@@ -156,6 +156,14 @@ def _stop(config: Any, names: dict[str, Any], path: str, stage: Stage, now_ms: i
     return Stopped("" if reason is None else to_text(reason))
 
 
+def shown_of(config: Any, output: Any) -> Any:
+    """The input of `set` or `map` as the journal keeps it: values in place of expressions."""
+    if "to" in config:
+        return {"over": config["over"]} if "over" in config else {}
+    return {name: output if len(config) == 1 else output[name] for name in config}
+
+
+DEFERRED = frozenset({"set", "map"})  # their configs hold expressions
 WORDS: Mapping[str, Word] = {
     "log": _log,
     "vars": _vars,
