@@ -203,8 +203,8 @@ class Walk:
 
     def _template(self, value: Value) -> Template:
         if isinstance(value, Scalar):
-            return texts.template(value, self._scope, self._report)
-        walk = Walk(self._report, self._scope)
+            return texts.template(value, self._deferred, self._report)
+        walk = Walk(self._report, self._deferred)
         tree = walk.walk(value, inspect.AnyType(), Meta("value"))
         return walk.template(tree)
 

@@ -254,6 +254,8 @@ def _instance(word: str, spec: Spec | None, written: Written) -> str:
         data = {**_given(spec), **data}
         if spec.identity is not None:
             data = {name: data.get(name) for name in spec.identity}
+    if spec is not None and spec.identity == ():
+        return word  # all its triggers share one subscription
     body = msgspec.json.encode(data, order="sorted", enc_hook=str)
     return f"{word}:{hashlib.sha256(body).hexdigest()[:16]}"
 

@@ -1,0 +1,1 @@
+"""What the daemon serves over HTTP: webhooks on our own listener, the API beside it."""
