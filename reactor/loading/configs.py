@@ -81,6 +81,8 @@ class Walk:
             and meta.form not in ("deferred", "literal")
         ):
             return self._leaf(value, meta, path)
+        if meta.form == "expression" and isinstance(value, Scalar) and value.value is not None:
+            return self._leaf(value, meta, path)
         if isinstance(type_, inspect.UnionType):
             return self._union(value, type_, meta, path)
         if isinstance(type_, inspect.StructType):
@@ -212,8 +214,6 @@ class Walk:
         if not isinstance(value, Scalar):
             self._mismatch(value, [type_], meta)
             return None
-        if meta.form == "expression":
-            return self._leaf(value, meta, path)
         if isinstance(type_, inspect.CustomType) and type_.cls in (Duration, Size):
             return self._measure(value, type_.cls, meta, path)
         if takes(type_, value):

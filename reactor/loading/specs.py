@@ -10,9 +10,9 @@ from reactor.expr.template import Template
 from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
 from reactor.loading.fitting import has_template
-from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value, inside, kind, plain
+from reactor.loading.values import Entry, MapValue, Scalar, Value, inside, kind, plain
 from reactor.plugin.decode import DecodeFailed, decode
-from reactor.plugin.fields import fields_of, info, names_of
+from reactor.plugin.fields import fields_of, info
 from reactor.plugin.spec import Spec
 
 NOTHING = Template(None)
@@ -121,32 +121,20 @@ def _needs_map(type_: inspect.Type) -> bool:
 
 
 def _not_a_map(value: Value, spec: Spec, context: Context) -> None:
+    report = context.report
+    complaints = [] if spec.check is None else [text for _, text in spec.check(plain(value))]
+    for message in complaints:
+        better = re.search(rf"{re.escape(spec.word)}: (\{{.*\}})$", message)
+        repaired = report.with_text(value.at, better[1]) if better else None
+        report.error(value, message, repaired=repaired)
+    if complaints:
+        return
+    needed = any(field.required for field in fields_of(spec.config)) or spec.one_of
+    if isinstance(value, Scalar) and value.value is None and not needed:
+        report.error(value, f"{spec.word} takes a map, also an empty one: {spec.word}: {{}}")
+        return
     example = f": {spec.examples[0]}" if spec.examples else ""
-    fields = names_of(spec.config)
-    if (
-        isinstance(value, Scalar)
-        and value.value is None
-        and spec.kind == "source"
-        and not any(
-            field.required
-            for field in info(spec.config).fields  # type: ignore[attr-defined]
-        )
-    ):
-        context.report.error(
-            value, f"{spec.word} takes a map, also an empty one: {spec.word}: {{}}"
-        )
-        return
-    if isinstance(value, Scalar | ListValue) and "args" in fields:
-        words = value.text.split() if isinstance(value, Scalar) else [str(i) for i in plain(value)]
-        fixed = f"{{args: [{', '.join(words)}]}}"
-        context.report.error(
-            value,
-            f"{spec.word} takes args or run: {spec.word}: {fixed}",
-            repaired=context.report.with_text(value.at, fixed),
-        )
-        return
-    takes = f" with {', '.join(fields)}" if fields else ""
-    context.report.error(value, f"{spec.word} takes a map{takes}, not {kind(value)}{example}")
+    report.error(value, f"{spec.word} takes a map, not {kind(value)}{example}")
 
 
 def _one_of(value: MapValue, spec: Spec, context: Context) -> None:

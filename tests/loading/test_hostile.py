@@ -81,8 +81,10 @@ def test_python_objects_are_never_made(loading):
     text = START + "vars: {a: !!python/object/apply:os.system [id]}\ndo: [{log: hi}]\n"
 
     assert said(text.encode(), loading) == [
-        "tags are not read: remove !!python/object/apply:os.system, or quote a text that begins "
-        "with !"
+        (
+            "tags are not read: remove !!python/object/apply:os.system, or quote a text that begins "
+            "with !"
+        )
     ]
 
 
