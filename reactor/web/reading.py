@@ -93,7 +93,7 @@ class Reader:
         self._target = b""
         self._body: bytes | list[bytes] = b""
         self._method = ""
-        self._keep = self._expects = False
+        self._expects = False
         self._count = self._head_size = self._head_fed = self._received = self._framing = 0
         self._left = 0  # of the body, or CHUNKED
         self._parser = HttpRequestParser(self)
@@ -192,6 +192,8 @@ class Reader:
         """Judge the head before its body is read."""
         parser, limits = self._parser, self._limits
         self.state = BODY
+        if self._fault is not None:
+            return
         self._head = None
         self._body = b""
         self._received = self._framing = 0
@@ -205,7 +207,6 @@ class Reader:
         except ValueError as error:
             self._fault = malformed(str(error))
             return
-        self._keep = parser.should_keep_alive()
         self._expects = "expect" in self._headers and version != "1.0"
 
     def on_body(self, part: bytes) -> None:
@@ -235,11 +236,12 @@ class Reader:
         self.state = IDLE
         self._left = 0
         head = self._head
-        if head is None or self.ended:
+        if head is None or self.ended or self._fault is not None:
             return
         exchange = Exchange(head, head.reply)
         exchange.with_body = self._method != "HEAD"
-        keep = exchange.keep = self._keep
+        # Asked here, not at the head: a trailer may say close, and the parser heeds it.
+        keep = exchange.keep = self._parser.should_keep_alive()
         if keep and "connection" in self._headers:
             exchange.extra += "Connection: keep-alive\r\n"
         if head.reply is None:
