@@ -12,7 +12,7 @@ from reactor.loading.context import Context
 from reactor.loading.fitting import has_template
 from reactor.loading.values import Entry, MapValue, Scalar, Value, inside, kind, plain
 from reactor.plugin.decode import DecodeFailed, decode
-from reactor.plugin.fields import fields_of, info
+from reactor.plugin.fields import fields_of, info, names_of
 from reactor.plugin.spec import Spec
 
 NOTHING = Template(None)
@@ -122,12 +122,11 @@ def _needs_map(type_: inspect.Type) -> bool:
 
 def _not_a_map(value: Value, spec: Spec, context: Context) -> None:
     report = context.report
-    complaints = [] if spec.check is None else [text for _, text in spec.check(plain(value))]
-    for message in complaints:
-        better = re.search(rf"{re.escape(spec.word)}: (\{{.*\}})$", message)
-        repaired = report.with_text(value.at, better[1]) if better else None
-        report.error(value, message, repaired=repaired)
-    if complaints:
+    if "args" in names_of(spec.config) and not isinstance(value, MapValue) and plain(value):
+        words = value.text.split() if isinstance(value, Scalar) else map(str, plain(value))
+        fixed = f"{{args: [{', '.join(words)}]}}"
+        message = f"{spec.word} takes args or run: {spec.word}: {fixed}"
+        report.error(value, message, repaired=report.with_text(value.at, fixed))
         return
     needed = any(field.required for field in fields_of(spec.config)) or spec.one_of
     if isinstance(value, Scalar) and value.value is None and not needed:

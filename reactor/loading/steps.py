@@ -82,9 +82,7 @@ class StepReader:
             return None, after
         if word.key.text in CONTROL_KEYS:
             if word.key.text in LATER_CONTROL:
-                self.context.later(
-                    word.key, word.key.text, self.context.loading.catalog.words("action")
-                )
+                self.context.later(word.key, word.key.text, ["single actions"])
             part = Part(
                 self.context, self.ids, self.steps, word.value, value, path, item_names, engine
             )
