@@ -1,7 +1,6 @@
 """Executions that are run again by hand, and flows that are started by hand."""
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -34,7 +33,9 @@ async def retry(
         raise NotFound(f"there is no execution {id_text('exe', execution)}")
     old = found[0]
     row = old.execution
-    needs_attention = row.state is State.WAITING and (row.reason or "").startswith("needs_attention")
+    needs_attention = row.state is State.WAITING and (row.reason or "").startswith(
+        "needs_attention"
+    )
     if not row.state.ended and not needs_attention:
         raise UsageError(f"{id_text('exe', execution)} is {row.state.word}: cancel it first")
     flow = await _flow(engine, row, version)
@@ -86,7 +87,9 @@ async def start(
     if chosen.source == "call" and data is None:
         data = dict(inputs)
     elif inputs:
-        raise UsageError(f"trigger {chosen.id!r} of flow {name!r} takes data, not inputs: --data JSON")
+        raise UsageError(
+            f"trigger {chosen.id!r} of flow {name!r} takes data, not inputs: --data JSON"
+        )
     refusal = engine.intake.refusal()
     if refusal is not None:
         raise refusal
@@ -99,21 +102,14 @@ async def start(
 
 
 async def _start(engine: Engine, candidate: Candidate, received: Received) -> Receipt:
-    plan = engine.intake.start_by_hand(candidate, received)
-    write = Write()
-    stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
 
-    def woven(started: list[Any]) -> None:
-        def committed() -> None:
-            engine.intake.committed(write, started)
-            if not stored.done():
-                stored.set_result(None)
+    def done(receipt: Receipt) -> None:
+        if not answer.done():
+            answer.set_result(receipt)
 
-        engine.store.submit(write, committed)
-
-    engine.intake.weave(write, deque([plan]), [], woven)
-    await stored
-    return plan.receipt or Receipt(None)
+    engine.intake.start_by_hand(candidate, received, done)
+    return await answer
 
 
 async def drop(engine: Engine, execution: int | None, dead: int) -> None:
@@ -160,7 +156,9 @@ async def _flow(engine: Engine, row: Execution, version: str) -> Flow:
         return await engine.desk.version(row.version)
     flow = engine.intake.router.flows.get(row.flow)
     if flow is None:
-        raise NotFound(f"flow {row.flow!r} is not there any more; --version original runs the old one")
+        raise NotFound(
+            f"flow {row.flow!r} is not there any more; --version original runs the old one"
+        )
     return flow
 
 
@@ -171,9 +169,7 @@ def _kept(journal: tuple[Entry, ...]) -> tuple[Entry, ...]:
     last = failed[-1] if failed else None
     kept = {entry.path for entry in done if entry is not last}
     return tuple(
-        entry
-        for entry in journal
-        if entry.kind in ("vars", "reply") or entry.path in kept
+        entry for entry in journal if entry.kind in ("vars", "reply") or entry.path in kept
     )
 
 
