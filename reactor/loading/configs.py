@@ -80,8 +80,6 @@ class Walk:
             or (is_whole_template(value) and meta.form not in ("deferred", "literal"))
         ):
             return self._leaf(value, meta, path)
-        if meta.form == "expression" and isinstance(value, Scalar) and value.value is not None:
-            return self._leaf(value, meta, path)
         if isinstance(type_, inspect.UnionType):
             return self._union(value, type_, meta, path)
         if isinstance(type_, inspect.StructType):

@@ -266,8 +266,9 @@ class StepReader:
             template = written.template
             strict = marked_fields(spec, "strict", written.data)
             authored = marked_fields(spec, "authored", written.data)
-            for field in authored:
-                self._note_host(word.value, field, names)
+            if name == "http":
+                for field in authored:
+                    self._note_host(word.value, field, names)
         fields = {**engine, **self._limits(spec, engine)}
         step = ActionStep(action=name, config=template, strict=strict, authored=authored, **fields)
         return step, made
