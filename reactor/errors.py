@@ -46,9 +46,13 @@ class StorageFailed(ReactorError):
 
 
 class BadConfig(ReactorError):
-    """The daemon cannot start with these settings."""
+    """The daemon cannot start with these settings; `problems` are all that is wrong."""
 
     exit_code = 78
+
+    def __init__(self, message: str, *, problems: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class Overloaded(ReactorError):

@@ -3,10 +3,8 @@
 from reactor.clock import Clock
 from reactor.errors import UsageError
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
-_LARGEST = (1 << 63) - 1  # what a column of the store holds
-_LENGTH = 13  # 13 letters of 5 bits hold 64 bits
+_DIGITS = 16
+_HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 class Ids:
@@ -28,23 +26,18 @@ class Ids:
 
 
 def id_text(prefix: str, number: int) -> str:
-    """The public form of an id: `evt_01hq3k…`, which sorts as the number does."""
-    letters = []
-    for _ in range(_LENGTH):
-        letters.append(_ALPHABET[number & 31])
-        number >>= 5
-    return f"{prefix}_{''.join(reversed(letters))}"
+    """The public form of an id: `evt_66dd6a5b00000001`, which sorts as the number does."""
+    return f"{prefix}_{number:016x}"
 
 
 def parse_id(text: str, prefix: str) -> int:
     """The number of a public id; UsageError when it has another form."""
-    head, _, letters = text.partition("_")
-    known = head == prefix and len(letters) == _LENGTH and _VALUES.keys() >= set(letters)
-    number = 0
-    for letter in letters if known else "":
-        number = number << 5 | _VALUES[letter]
-    if not known or number > _LARGEST:
-        raise UsageError(f"{text!r} is no id of this kind: it looks like {prefix}_01hq3kz7e9d4x")
+    head, _, digits = text.partition("_")
+    if head != prefix or len(digits) != _DIGITS or not set(digits) <= _HEXADECIMAL:
+        raise UsageError(f"{text!r} is no id of this kind: it looks like {prefix}_66dd6a5b00000001")
+    number = int(digits, 16)
+    if number >> 63:
+        raise UsageError(f"{text!r} is no id of ours: it is too large")
     return number
 
 

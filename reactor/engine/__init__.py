@@ -1,1 +1,1 @@
-"""What decides and does: router, intake, machine, runner. It asks a Store to keep things, and touches no disk itself."""
+"""What decides and does: router, intake, machine, runner. A Store keeps things for it."""

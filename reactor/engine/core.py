@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from reactor.clock import Clock
+from reactor.engine.bell import Bell, Hear
 from reactor.engine.desk import Desk
 from reactor.engine.intake import Emitter, Intake, Limits
 from reactor.engine.meter import Meter
@@ -17,6 +18,7 @@ from reactor.engine.runner import Runner
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.ids import Ids
+from reactor.model.event import Received
 from reactor.model.execution import Failure
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
@@ -47,15 +49,18 @@ class Outside(Struct, frozen=True, kw_only=True):
 class Engine:
     """Takes events, runs flows. Nothing here knows HTTP, YAML or SQLite.
 
-    `turn` does what is due; whoever owns the clock calls it at `next_turn` and whenever `changed` fires.
+    `turn` does what is due; whoever owns the clock calls it at `next_turn` and whenever `changed`
+    fires.
     """
 
     def __init__(
         self, store: Store, outside: Outside, *, changed: Callable[[], None] = lambda: None
     ) -> None:
         self.store = store
+        self.outside = outside
         self.clock = outside.clock
         self.meter = Meter()
+        self.bell = Bell()
         self.shared = SharedState()
         self.ids = Ids(outside.clock, after=store.last_id)
         self.spans = Timers(outside.clock.monotonic_secs, changed)
@@ -90,6 +95,7 @@ class Engine:
             spans=self.spans,
             moments=self.moments,
             meter=self.meter,
+            bell=self.bell,
             env=outside.env,
             secret=outside.secret,
             chance=outside.chance,
@@ -100,8 +106,9 @@ class Engine:
             lane=self.desk.lane,
             clock=outside.clock,
             ids=self.ids,
-            around=Surroundings(outside.env, self.shared.committed),
+            around=self.around,
             meter=self.meter,
+            bell=self.bell,
             limits=outside.limits,
             cancel=self._cancel,
             unwanted=self._keep_unwanted,
@@ -110,7 +117,7 @@ class Engine:
         self.runner.use(self.intake)
 
     async def start(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> int:
-        """Serve these flows and take up what an earlier run left open; how many executions that was."""
+        """Serve these flows and take up what was left open; how many executions that was."""
         self.shared.load(await self.store.state_values())
         self.serve(flows, paused=paused)
         return await self.desk.recover()
@@ -127,6 +134,29 @@ class Engine:
     def emitter(self, instance: str) -> Emitter:
         """What the source of a subscription emits with."""
         return Emitter(self.intake, instance, self._room)
+
+    def listen(self, hear: Hear) -> Callable[[], None]:
+        """Hear what happens from now on; call what comes back to end it."""
+        self.bell.listeners.append(hear)
+        return lambda: self.bell.listeners.remove(hear)
+
+    def emit_startup(self) -> None:
+        """Tell flows with the source `startup` that the daemon serves."""
+        if self.intake.listens("startup"):
+            moment = self.clock.now_ms()
+            received = Received(data=None, identity=f"{self.store.epoch}", time_ms=moment)
+            self.intake.accept("startup", [received], lambda _: None)
+
+    @property
+    def around(self) -> Surroundings:
+        """What conditions may read beside the event."""
+        return Surroundings(self.outside.env, self.shared.committed)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way that needs no time: no attempt, no commit, no loading."""
+        busy = self.runner.busy or self.desk.busy or bool(self._cancels)
+        return not busy and self.store.pressure().rows == 0
 
     def turn(self) -> None:
         """Do everything that is due now."""
@@ -155,7 +185,7 @@ class Engine:
             self.store.submit(Write(unwanted=rows))
 
     async def stop(self, *, limit_secs: float) -> None:
-        """Take nothing more, let what runs end within the limit, leave the rest for the next start."""
+        """Take nothing more; what runs may end within the limit, the rest runs next time."""
         self.intake.open = False
         await self.runner.drain(limit_secs)
         await self.desk.close()

@@ -1,4 +1,4 @@
-"""Open executions that rest in the store: brought back at boot, when a slot is free, when a time has come."""
+"""Open executions that rest in the store, and when they come back: at boot, slot or due time."""
 
 import asyncio
 import logging
@@ -26,7 +26,8 @@ LONE_SECS = 30.0
 class Desk:
     """Owns the lanes and everything that is open but not in memory.
 
-    `current` gives the flow that runs under a name now; executions run the version they were accepted with.
+    `current` gives the flow that runs under a name now; executions run the version they were
+    accepted with.
     """
 
     def __init__(
@@ -55,6 +56,11 @@ class Desk:
     def use(self, runner: Runner) -> None:
         """Set who runs executions (desk and runner need each other)."""
         self._runner = runner
+
+    @property
+    def busy(self) -> bool:
+        """Whether executions are being brought back."""
+        return bool(self._tasks)
 
     @property
     def lanes(self) -> dict[str, Lane]:
@@ -162,8 +168,9 @@ class Desk:
     async def recover(self) -> int:
         """Take up what the last run left running; how many executions that was.
 
-        They are queued again with one more crash. From the third crash on an execution runs alone, before
-        everything else; five crashes while alone make it a dead letter. Queued ones are read as slots allow.
+        They are queued again with one more crash. From the third crash on an execution runs alone,
+        before everything else; five crashes while alone make it a dead letter. Queued ones are read
+        as slots allow.
         """
         found, after = 0, 0
         suspects: list[Execution] = []
@@ -244,7 +251,7 @@ class Desk:
     # ---- every few seconds
 
     async def reconcile(self) -> None:
-        """Find what is due soon, and open rows that nobody owns: they are queued again and counted."""
+        """Find what is due soon, and open rows without an owner, which run again (and count)."""
         runner = self._need_runner()
         now_ms = self._clock.now_ms()
         due = await self._store.due(now_ms + NEAR_MS, limit=PAGE * 20)
@@ -316,7 +323,8 @@ class Desk:
         return task
 
     def _need_runner(self) -> Runner:
-        assert self._runner is not None
+        if self._runner is None:
+            raise RuntimeError("the desk has no runner yet")
         return self._runner
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reactor.clock import Clock
+from reactor.engine.bell import Bell
 from reactor.engine.lanes import Admission, Lane
 from reactor.engine.meter import Meter
 from reactor.engine.router import Candidate, Decision, Router, Surroundings, view_of
@@ -17,7 +18,7 @@ from reactor.engine.runner import Runner, Running
 from reactor.engine.words import Emission
 from reactor.errors import Overloaded
 from reactor.ids import Ids, id_text
-from reactor.model.event import Event, Outcome, Received, Receipt, Started
+from reactor.model.event import Event, Outcome, Receipt, Received, Started
 from reactor.model.execution import Execution, Failure, State
 from reactor.plugin.context import Accepted
 from reactor.store import Dead, End, Identity, NewExecution, Store, Unwanted, Write
@@ -61,6 +62,7 @@ class Intake:
         ids: Ids,
         around: Surroundings,
         meter: Meter,
+        bell: Bell,
         limits: Limits,
         cancel: Callable[[int, Failure], None],
         unwanted: Callable[[Unwanted], None],
@@ -74,6 +76,7 @@ class Intake:
         self._ids = ids
         self._around = around
         self._meter = meter
+        self._bell = bell
         self._limits = limits
         self._cancel = cancel
         self._unwanted = unwanted
@@ -191,7 +194,7 @@ class Intake:
         return self.router.listens(instance)
 
     def submit(self, write: Write, emissions: list[Emission], done: Callable[[], None]) -> None:
-        """Put what the emissions lead to into a record's write and submit it; `done` after the commit."""
+        """Put what the emissions lead to into the write and submit it; `done` after the commit."""
         plans = deque(self.plan(one.instance, one.received, id_=one.id) for one in emissions)
 
         def woven(started: list[Running]) -> None:
@@ -262,6 +265,9 @@ class Intake:
             self._keep_unwanted(plan, now_ms)
             return
         self._meter.accepted += 1
+        if self._bell.listeners:
+            for one in starts:
+                self._bell.ring("event", flow=one.flow, event=plan.id, execution=one.execution)
         write.events.append(self._event(plan, plan.id, received.data, now_ms))
         if received.position is not None:
             write.positions.append((plan.instance, received.position))
@@ -415,8 +421,8 @@ class Intake:
 
     def _report(self, decision: Decision, plan: Plan, now_ms: int) -> None:
         """Count an error in a condition; say it at most once a minute for each flow."""
-        self._meter.decision_errors += 1
         flow = decision.candidate.flow.name
+        self._meter.decided_wrong(flow, decision.candidate.trigger.id)
         if now_ms - self._warned_ms.get(flow, 0) >= 60_000:
             self._warned_ms[flow] = now_ms
             facts = {"flow": flow, "event_id": id_text("evt", plan.id), "error": decision.reason}

@@ -36,9 +36,9 @@ SKIP = Verdict(Admission.SKIP)
 class Lane:
     """The executions of one flow.
 
-    Invariants: at most `run.max` ids are in `running`; but for `parallel` each key has at most one owner, which
-    keeps it until its execution ends, waits included; queued executions of a key start in order of their ids.
-    `start` is called with the id of an execution whose turn has come.
+    Invariants: at most `run.max` ids are in `running`; but for `parallel` each key has at most one
+    owner, which keeps it until its execution ends, waits included; queued executions of a key start
+    in order of their ids. `start` is called with the id of an execution whose turn has come.
     """
 
     def __init__(self, run: Run, start: Callable[[int], None]) -> None:
@@ -106,7 +106,7 @@ class Lane:
             self._ready.append(name)
 
     def own(self, execution: int, key: str | None) -> None:
-        """Take the key for an open execution found at boot (waiting ones hold their key, not a slot)."""
+        """Take the key for an open execution found at boot (waiting ones hold no slot)."""
         if self.run.mode != "parallel":
             self._owners[self._name(key)] = execution
 
@@ -142,6 +142,15 @@ class Lane:
             self._ready.append(name)
         else:
             self._queues.pop(name, None)
+
+    def hand_over(self, old: int, new: int, key: str | None) -> bool:
+        """Let a retry take the key that a failed execution holds; it is next. False if none is held."""
+        name = self._name(key)
+        if self._owners.get(name) != old:
+            return False
+        self._owners[name] = new
+        self._returning.append(new)
+        return True
 
     def drop(self, execution: int, key: str | None) -> None:
         """A queued execution was cancelled."""

@@ -1,32 +1,36 @@
-"""What happens next in one execution: outcomes in, next steps out. Knows no clock, no disk, no asyncio.
+"""What happens next in one execution: outcomes in, next steps out; no clock, disk or asyncio.
 
-The machine is a walk over the flow in which every decision and every result is a journal entry. A walk over a
-journal that already has entries takes them instead of deciding again; so starting, recovering after a crash,
-waking from a sleep and trying a flow out are the same code. A step costs O(1), not a walk of the whole flow.
+The machine is a walk over the flow in which every decision and every result is a journal entry. A
+walk over a journal that already has entries takes them instead of deciding again; so starting,
+recovering after a crash, waking from a sleep and trying a flow out are the same code. A step costs
+O(1).
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
 from reactor.clock import instant
+from reactor.engine.failures import delay_secs, failure_of, from_plain, plain
 from reactor.engine.render import Rendering
-from reactor.engine.words import WORDS, Stage, Stopped
+from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
-from reactor.expr.parse import Expression
 from reactor.model.execution import Entry, Failure, State
 from reactor.model.flow import ActionStep, AnyStep, Flow
-from reactor.model.retry import Retry, next_delay
 
 CLOSING_LIMIT_SECS = 300.0  # `finally` and `undo` in all (semantics.md 4)
 CLOSING_STEP_SECS = 60.0
-_CLOSING = ("finally",)
+Ended = Callable[[Failure | None], None]
 
 
 class Act(Struct, gc=False):
-    """An outside step that is to be performed now; `shown` is its input without secrets."""
+    """An outside step to be performed now.
+
+    `shown` is its input without secrets; `authored` says for each field that reaches outside how
+    its text begins, as far as no event data wrote it.
+    """
 
     step: ActionStep
     path: str
@@ -34,33 +38,41 @@ class Act(Struct, gc=False):
     shown: Any
     attempt: int
     timeout_secs: float | None
+    authored: dict[str, str]
 
 
-class _Block:
+class _Block(Struct, gc=False):
     """A list of steps being walked; `ended` is called with the failure that ended it, or None."""
 
-    __slots__ = ("at", "ended", "steps")
+    steps: tuple[AnyStep, ...]
+    ended: Ended
+    at: int = 0
 
-    def __init__(self, steps: tuple[AnyStep, ...], ended: Callable[[Failure | None], None]) -> None:
-        self.steps = steps
-        self.ended = ended
-        self.at = 0
+    def leave(self, failure: Failure | None) -> None:
+        """End the block here."""
+        self.at = len(self.steps)
+        self.ended(failure)
 
 
-class _Pending(Struct, gc=False):
-    """An outside step between its `ready` entry and its end."""
+class _Turn(Struct, gc=False):
+    """One step while it is at work: from the moment it became ready to its result."""
 
+    step: AnyStep
+    path: str
     block: _Block
-    act: Act
     ready_ms: int
+    shown: Any = None
+    attempt: int = 1
+    act: Act | None = None
     due_ms: int | None = None
 
 
 class Machine:
     """One execution.
 
-    Feed it with `begin`, `finish`, `fail`, `wake`, `proceed` and `cancel`; after each call read `acts` (to
-    perform), `due` (when a sleeping step goes on), `waits_for_commit`, `ended`, and take `unsaved` entries.
+    Feed it with `begin`, `finish`, `fail`, `proceed` and `cancel`; after each call take `acts` (to
+    perform), read `sleeping` and `due`, `waits_for_commit` and `ended`, and store the `unsaved`
+    entries.
     """
 
     def __init__(
@@ -76,118 +88,103 @@ class Machine:
         self.ended: State | None = None
         self.error: Failure | None = None
         self.output: Any = None
-        self.acts: list[Act] = []
         self.waits_for_commit = False
-        self.phase = "do"
         self._rendering = rendering
         self._names = rendering.names
         self._stage = stage
         self._chance = chance
         self._saved = len(self.journal)
-        self._history = {
-            (entry.path, entry.kind): entry.value
-            for entry in self.journal
-            if entry.kind != "attempt"
-        }
+        self._history: dict[tuple[str, str], Any] = {}
         self._attempts: dict[str, list[Any]] = {}
         for entry in self.journal:
             if entry.kind == "attempt":
                 self._attempts.setdefault(entry.path, []).append(entry.value)
-        self._pending: dict[str, _Pending] = {}
+            else:
+                self._history[entry.path, entry.kind] = entry.value
+        self._acts: list[Act] = []
+        self._turns: dict[str, _Turn] = {}
         self._blocks: deque[_Block] = deque()
         self._barrier: _Block | None = None
         self._verdict = State.OK
+        self._phase = "do"
 
     # ---- fed from outside
 
     def begin(self, now_ms: int) -> None:
-        """Walk from the start, over what the journal has, to the first thing that is not decided yet."""
+        """Walk from the start, over what the journal has, to the first open decision."""
         try:
             self._take_vars()
         except EvaluationError as error:
-            self._do_ended(_failure(None, "type", f"vars: {error}"))
+            self._do_ended(Failure(step=None, kind="type", message=f"vars: {error}"))
         else:
             self._block(self.flow.do, self._do_ended)
         self._walk(now_ms)
-        if ("", "cancel") in self._history and self.phase == "do":
-            self._give_up(self._history["", "cancel"], now_ms)
+        cancelled = self._history.get(("", "cancel"))
+        if cancelled is not None and self._phase == "do":
+            self._give_up(from_plain(cancelled), now_ms)
 
     def finish(self, path: str, output: Any, now_ms: int) -> None:
         """An attempt succeeded; `output` is plain data without secrets."""
-        pending = self._pending.pop(path, None)
-        if pending is not None and self._succeed(pending, output, now_ms):
-            self._blocks.append(pending.block)
+        turn = self._turns.pop(path, None)
+        if turn is not None:
+            if self._succeeded(turn, output, now_ms):
+                self._blocks.append(turn.block)
             self._walk(now_ms)
 
     def fail(self, path: str, failed: ActionFailed, now_ms: int) -> None:
         """An attempt failed: it is tried again at a stored time, or the step fails."""
-        pending = self._pending.get(path)
-        if pending is None:
+        turn = self._turns.get(path)
+        if turn is None:
             return
-        failure = _failure(pending.act.step.id, failed.kind, str(failed), attempts=pending.act.attempt,
-                           status=failed.status, output=failed.output)  # fmt: skip
-        delay = self._delay(pending, failed, failure, now_ms)
+        failure = failure_of(turn.step.id, failed, attempts=turn.attempt)
+        delay = self._delay(turn, failed, failure, now_ms)
         if delay is not None:
-            pending.due_ms = now_ms + round(delay * 1000)
-            attempt = {
-                "number": pending.act.attempt,
-                "error": _plain(failure),
-                "due": pending.due_ms,
-            }
-            self._note(path, "attempt", attempt)
+            turn.due_ms = now_ms + round(delay * 1000)
+            value = {"number": turn.attempt, "error": plain(failure), "due": turn.due_ms}
+            self._note(path, "attempt", value)
             return
-        del self._pending[path]
-        act, block = pending.act, pending.block
-        if self._failed(act.step, path, block, failure, pending.ready_ms, now_ms, act.shown):
-            self._blocks.append(block)
+        del self._turns[path]
+        if self._failed(turn, failure, now_ms):
+            self._blocks.append(turn.block)
         self._walk(now_ms)
 
-    def wake(self, now_ms: int) -> None:
-        """Go on with the steps whose time has come."""
-        for pending in self._pending.values():
-            if pending.due_ms is not None and pending.due_ms <= now_ms:
-                pending.due_ms = None
-                pending.act.attempt += 1
-                if self._rereads(pending.act.step):
-                    self._render_again(pending)
-                self.acts.append(pending.act)
-
     def proceed(self, now_ms: int) -> None:
-        """What was unsaved is on disk now: a step that reads `state` after a `set` may go on."""
-        if self._barrier is not None:
-            block, self._barrier = self._barrier, None
-            self.waits_for_commit = False
+        """What was unsaved is on disk: a step that reads `state` after a `set` may go on."""
+        block, self._barrier = self._barrier, None
+        self.waits_for_commit = False
+        if block is not None:
             self._blocks.append(block)
             self._walk(now_ms)
 
     def cancel(self, error: Failure, now_ms: int) -> None:
-        """Stop what runs and go to `finally`; in `finally` already: skip the rest of it."""
+        """Stop what runs and go to `finally`; in `finally` already, skip the rest of it."""
         if self.ended is not None:
             return
-        if self.phase in _CLOSING:
-            self._drop_pending()
+        if self.closing:
+            self._drop()
             self._end()
             return
-        self._note("", "cancel", _plain(error))
-        self._give_up(_plain(error), now_ms)
+        self._note("", "cancel", plain(error))
+        self._give_up(error, now_ms)
 
     # ---- read from outside
 
     @property
     def due(self) -> int | None:
-        """The earliest time at which a sleeping step goes on, if nothing else is to be done before."""
-        times = [pending.due_ms for pending in self._pending.values() if pending.due_ms is not None]
-        return min(times) if times else None
+        """The earliest time at which a sleeping step goes on."""
+        times = [turn.due_ms for turn in self._turns.values() if turn.due_ms is not None]
+        return min(times, default=None)
 
     @property
     def sleeping(self) -> bool:
-        """Whether all that is pending waits for a stored time."""
-        return bool(self._pending) and all(p.due_ms is not None for p in self._pending.values())
+        """Whether all that is open waits for a stored time."""
+        turns = self._turns
+        return bool(turns) and all(turn.due_ms is not None for turn in turns.values())
 
     @property
     def closing(self) -> bool:
         """Whether `finally` runs."""
-        return self.phase in _CLOSING
+        return self._phase == "finally"
 
     def unsaved(self) -> tuple[Entry, ...]:
         """The entries since the last call; the caller stores them."""
@@ -196,8 +193,8 @@ class Machine:
         return entries
 
     def take_acts(self) -> list[Act]:
-        """What is to be performed, once."""
-        acts, self.acts = self.acts, []
+        """What is to be performed, each once."""
+        acts, self._acts = self._acts, []
         return acts
 
     # ---- the walk
@@ -205,161 +202,151 @@ class Machine:
     def _walk(self, now_ms: int) -> None:
         while self._blocks:
             block = self._blocks.popleft()
-            while block.at < len(block.steps):
-                step = block.steps[block.at]
+            steps = block.steps
+            while block.at < len(steps):
+                step = steps[block.at]
                 block.at += 1
-                going = self._enter(step, block, now_ms)
-                if not going:
+                if not self._enter(step, block, now_ms):
                     break
             else:
                 block.ended(None)
 
-    def _block(self, steps: tuple[AnyStep, ...], ended: Callable[[Failure | None], None]) -> None:
+    def _block(self, steps: tuple[AnyStep, ...], ended: Ended) -> None:
         self._blocks.append(_Block(steps, ended))
 
     def _enter(self, step: AnyStep, block: _Block, now_ms: int) -> bool:
-        """Whether the walk goes on with the next step of the block at once."""
+        """Begin a step; whether the walk goes on with the next one at once."""
         path = step.path
-        if not isinstance(step, ActionStep):
-            message = f"{type(step).__name__} is not built yet"
-            return self._failed(
-                step, path, block, _failure(step.id, "not_built", message), now_ms, now_ms, None
-            )
-        done = self._history.get((path, "done"))
-        if done is not None:
-            return self._replay(step, path, block, done)
-        ready = self._history.get((path, "ready"))
-        if ready is not None:
-            return self._resume(step, path, block, ready, now_ms)
+        if self._history:
+            done = self._history.get((path, "done"))
+            if done is not None:
+                return self._replay(_Turn(step, path, block, now_ms), done)
+            ready = self._history.get((path, "ready"))
+            if ready is not None and isinstance(step, ActionStep):
+                return self._resume(_Turn(step, path, block, ready["at"], ready["input"]), now_ms)
         if self._stage.states and _reads_state(step):
             block.at -= 1
             self._barrier = block
             self.waits_for_commit = True
             return False
         self._names["now"] = instant(now_ms)
+        turn = _Turn(step, path, block, now_ms)
         try:
-            if not self._wanted(step):
-                self._settle(step, path, "skipped", None, None, 0, now_ms, now_ms, None)
+            if (step.only_if or step.unless) and not self._wanted(step):
+                self._settle(turn, "skipped", None, None, now_ms)
                 return True
-            config, shown = self._rendering.config(step)
-        except EvaluationError as error:
-            failure = _failure(step.id, "type", str(error))
-            return self._failed(step, path, block, failure, now_ms, now_ms, None)
-        word = WORDS.get(step.action)
-        if word is None:
-            self._ready(step, path, block, config, shown, now_ms)
-            return False
-        try:
-            # What is kept never holds a secret; only `reply` and `vars` need the real value, once.
-            given = config if step.action == "reply" else shown
-            output = word(given, self._names, path, self._stage, now_ms)
+            if not isinstance(step, ActionStep):
+                message = f"{type(step).__name__} is not built yet"
+                raise ActionFailed(message, kind="not_built")
+            config, turn.shown = self._rendering.config(step)
         except (EvaluationError, ActionFailed) as error:
-            kind = error.kind if isinstance(error, ActionFailed) else "type"
-            failure = _failure(step.id, kind, str(error))
-            return self._failed(step, path, block, failure, now_ms, now_ms, shown)
-        if isinstance(output, Stopped):
-            self._settle(step, path, "ok", output.reason, None, 1, now_ms, now_ms, shown)
-            self._stop(block)
-            return False
-        if step.action == "vars":
-            self._rendering.add_vars(config, shown)
-        elif step.action == "reply":
-            output = shown
-            self._note("", "reply", shown)
-        return self._shape(step, path, block, output, 1, now_ms, now_ms, shown)
-
-    def _ready(
-        self, step: ActionStep, path: str, block: _Block, config: Any, shown: Any, now_ms: int
-    ) -> None:
-        self._note(path, "ready", {"at": now_ms, "input": shown})
+            return self._failed(turn, failure_of(step.id, error), now_ms)
+        word = WORDS.get(step.action)
+        if word is not None:
+            return self._say(turn, word, config, now_ms)
+        self._note(path, "ready", {"at": now_ms, "input": turn.shown})
         if step.once:
             self._note(path, "once", None)
-        act = Act(step, path, config, shown, 1, self._limit(step))
-        self._pending[path] = _Pending(block, act, now_ms)
-        self.acts.append(act)
-
-    def _resume(self, step: ActionStep, path: str, block: _Block, ready: Any, now_ms: int) -> bool:
-        attempts = self._attempts.get(path, [])
-        act = Act(step, path, ready["input"], ready["input"], len(attempts) + 1, self._limit(step))
-        pending = _Pending(block, act, ready["at"])
-        if (path, "once") in self._history:
-            failure = _failure(
-                step.id,
-                "unknown_outcome",
-                "the daemon stopped while this `once` step ran: whether it happened is not known",
-            )
-            return self._failed(step, path, block, failure, ready["at"], now_ms, ready["input"])
-        self._pending[path] = pending
-        if self._rereads(step):
-            self._render_again(pending)
-        if attempts and attempts[-1]["due"] > now_ms:
-            pending.due_ms = attempts[-1]["due"]
-            act.attempt -= 1
-        else:
-            self.acts.append(act)
+        self._open(turn, step, config)
         return False
 
-    def _replay(self, step: ActionStep, path: str, block: _Block, done: Any) -> bool:
-        self._names["steps"][step.id] = {
-            name: done[name] for name in ("output", "status", "error", "attempts")
-        }
-        if done["status"] == "failed":
-            return self._rescue(step, block, done["error"])
-        if step.action == "stop" and done["status"] == "ok":
-            self._stop(block)
+    def _say(self, turn: _Turn, word: Any, config: Any, now_ms: int) -> bool:
+        """Do one of the engine's own words; what is kept of it never holds a secret."""
+        action = turn.step.action if isinstance(turn.step, ActionStep) else ""
+        given = config if action == "reply" else turn.shown
+        try:
+            output = word(given, self._names, turn.path, self._stage, now_ms)
+        except (EvaluationError, ActionFailed) as error:
+            return self._failed(turn, failure_of(turn.step.id, error), now_ms)
+        if isinstance(output, Stopped):
+            self._settle(turn, "ok", output.reason, None, now_ms)
+            self._stop(turn.block)
             return False
-        if step.action == "vars" and done["status"] == "ok":
-            self._replay_vars(step, done["input"])
+        if action in DEFERRED:
+            turn.shown = shown_of(config, output)
+        elif action == "vars":
+            self._rendering.add_vars(config, turn.shown)
+        elif action == "reply":
+            output = turn.shown
+            self._note("", "reply", output)
+        return self._succeeded(turn, output, now_ms)
+
+    def _open(self, turn: _Turn, step: ActionStep, config: Any) -> None:
+        authored = self._rendering.authored(step)
+        limit = step.timeout_secs
+        if limit is None and self.closing:
+            limit = CLOSING_STEP_SECS
+        turn.act = Act(step, turn.path, config, turn.shown, turn.attempt, limit, authored)
+        self._turns[turn.path] = turn
+        self._acts.append(turn.act)
+
+    def _resume(self, turn: _Turn, now_ms: int) -> bool:
+        step = turn.step
+        assert isinstance(step, ActionStep)  # noqa: S101 - only outside steps have `ready` entries
+        if (turn.path, "once") in self._history:
+            message = "the daemon stopped during this `once` step: whether it happened is unknown"
+            failure = Failure(step=step.id, kind="unknown_outcome", message=message)
+            return self._failed(turn, failure, now_ms)
+        attempts = self._attempts.get(turn.path, ())
+        turn.attempt = len(attempts) + 1
+        if attempts and attempts[-1]["due"] > now_ms:
+            turn.due_ms = attempts[-1]["due"]
+            self._turns[turn.path] = turn
+            return False
+        config = turn.shown
+        if self._rendering.has_secrets(step) or "state" in step.config.roots:
+            try:
+                config, turn.shown = self._rendering.config(step)
+            except EvaluationError as error:
+                return self._failed(turn, failure_of(step.id, error), now_ms)
+        self._open(turn, step, config)
+        return False
+
+    def _replay(self, turn: _Turn, done: Any) -> bool:
+        """Take a result that the journal has."""
+        step = turn.step
+        result = {name: done[name] for name in ("output", "status", "error", "attempts")}
+        self._names["steps"][step.id] = result
+        if done["status"] == "failed":
+            return self._rescue(turn, done["error"])
+        if done["status"] == "ok" and isinstance(step, ActionStep):
+            if step.action == "stop":
+                self._stop(turn.block)
+                return False
+            if step.action == "vars":
+                stored = done["input"]
+                secret = self._rendering.has_secrets(step)
+                real = self._rendering.config(step)[0] if secret else stored
+                self._rendering.add_vars(real, stored)
         return True
 
     # ---- how a step ends
 
-    def _succeed(self, pending: _Pending, output: Any, now_ms: int) -> bool:
-        act = pending.act
-        return self._shape(act.step, act.path, pending.block, output, act.attempt, pending.ready_ms, now_ms, act.shown)  # fmt: skip
-
-    def _shape(
-        self,
-        step: ActionStep,
-        path: str,
-        block: _Block,
-        output: Any,
-        attempts: int,
-        started_ms: int,
-        now_ms: int,
-        shown: Any,
-    ) -> bool:
+    def _succeeded(self, turn: _Turn, output: Any, now_ms: int) -> bool:
+        step = turn.step
         if step.output is not None:
-            raw = {"output": output, "status": "ok", "error": None, "attempts": attempts}
+            raw = {"output": output, "status": "ok", "error": None, "attempts": turn.attempt}
             self._names["steps"][step.id] = raw
             try:
                 output = step.output.render(self._names)
             except EvaluationError as error:
-                failure = _failure(step.id, "type", f"output: {error}", attempts=attempts)
-                return self._failed(step, path, block, failure, started_ms, now_ms, shown)
-        self._settle(step, path, "ok", output, None, attempts, started_ms, now_ms, shown)
+                message = f"output: {error}"
+                failure = Failure(step=step.id, kind="type", message=message, attempts=turn.attempt)
+                return self._failed(turn, failure, now_ms)
+        self._settle(turn, "ok", output, None, now_ms)
         return True
 
-    def _failed(
-        self,
-        step: AnyStep,
-        path: str,
-        block: _Block,
-        failure: Failure,
-        started_ms: int,
-        now_ms: int,
-        shown: Any,
-    ) -> bool:
-        error = _plain(failure)
-        self._settle(step, path, "failed", None, error, failure.attempts, started_ms, now_ms, shown)
-        return self._rescue(step, block, error)
+    def _failed(self, turn: _Turn, failure: Failure, now_ms: int) -> bool:
+        error = plain(failure)
+        self._settle(turn, "failed", None, error, now_ms)
+        return self._rescue(turn, error)
 
-    def _rescue(self, step: AnyStep, block: _Block, error: Any) -> bool:
-        if step.on_error == "continue":
+    def _rescue(self, turn: _Turn, error: dict[str, Any]) -> bool:
+        rule, block = turn.step.on_error, turn.block
+        if rule == "continue":
             return True
-        if step.on_error == "fail":
-            block.at = len(block.steps)
-            block.ended(_from_plain(error))
+        if rule == "fail":
+            block.leave(from_plain(error))
             return False
         self._names["error"] = error
 
@@ -367,82 +354,69 @@ class Machine:
             if failure is None:
                 self._blocks.append(block)
             else:
-                block.at = len(block.steps)
-                block.ended(failure)
+                block.leave(failure)
 
-        self._block(step.on_error, rescued)
+        self._block(rule, rescued)
         return False
 
-    def _settle(
-        self,
-        step: AnyStep,
-        path: str,
-        status: str,
-        output: Any,
-        error: Any,
-        attempts: int,
-        started_ms: int,
-        finished_ms: int,
-        shown: Any,
-    ) -> None:
+    def _settle(self, turn: _Turn, status: str, output: Any, error: Any, now_ms: int) -> None:
+        attempts = 0 if status == "skipped" else turn.attempt
         result = {"output": output, "status": status, "error": error, "attempts": attempts}
-        self._names["steps"][step.id] = result
-        self._note(
-            path,
-            "done",
-            {**result, "started": started_ms, "finished": finished_ms, "input": shown},
-        )
+        self._names["steps"][turn.step.id] = result
+        times = {"started": turn.ready_ms, "finished": now_ms, "input": turn.shown}
+        self._note(turn.path, "done", {**result, **times})
 
     # ---- where the execution goes after `do`
 
     def _do_ended(self, failure: Failure | None) -> None:
-        if failure is None and self.flow.output is not None:
-            try:
-                self.output = self.flow.output.render(self._names)
-            except EvaluationError as error:
-                failure = _failure(None, "type", f"output: {error}")
-            else:
-                self._note("", "output", self.output)
+        if failure is None:
+            failure = self._compute_output()
         if failure is None:
             self._finally()
             return
         self._fail_flow(failure)
-        self.phase = "on_error"
-        self._block(self.flow.on_error, self._on_error_ended)
+        self._phase = "on_error"
+        self._block(self.flow.on_error, lambda _: self._dead_letter())
 
-    def _on_error_ended(self, failure: Failure | None) -> None:
-        self._dead_letter()
+    def _compute_output(self) -> Failure | None:
+        if self.flow.output is None:
+            return None
+        try:
+            self.output = self.flow.output.render(self._names)
+        except EvaluationError as error:
+            return Failure(step=None, kind="type", message=f"output: {error}")
+        self._note("", "output", self.output)
+        return None
 
     def _dead_letter(self) -> None:
-        self.phase = "dead_letter"
+        self._phase = "dead_letter"
         letter = self.flow.dead_letter
         self._block(() if letter is None else (letter,), lambda _: self._finally())
 
     def _finally(self) -> None:
-        self.phase = "finally"
+        self._phase = "finally"
         self._block(self.flow.finally_, lambda _: self._end())
 
     def _end(self) -> None:
         self._blocks.clear()
-        self.phase = "ended"
+        self._phase = "ended"
         self.ended = self._verdict
 
     def _stop(self, block: _Block) -> None:
-        """`stop` ends the flow as ok, but a flow that has failed stays failed."""
+        """`stop` ends the flow as ok; one that has failed before stays failed."""
         block.at = len(block.steps)
-        self._drop_pending()
-        if self.phase == "do" and self.flow.output is not None:
+        self._drop()
+        if self._phase == "do":
             self._do_ended(None)
-        elif self.phase in ("do", "on_error", "dead_letter"):
-            self._finally()
-        else:
+        elif self.closing:
             self._end()
+        else:
+            self._finally()
 
-    def _give_up(self, error: Any, now_ms: int) -> None:
-        self._drop_pending()
-        failure = _from_plain(error)
-        self._fail_flow(failure)
-        if failure.kind == "cancelled":
+    def _give_up(self, error: Failure, now_ms: int) -> None:
+        self._drop()
+        self._fail_flow(error)
+        if error.kind == "cancelled":
             self._verdict = State.CANCELLED
             self._finally()
         else:
@@ -452,107 +426,50 @@ class Machine:
     def _fail_flow(self, failure: Failure) -> None:
         self.error = failure
         self._verdict = State.FAILED
-        self._names["error"] = _plain(failure)
+        self._names["error"] = plain(failure)
 
-    def _drop_pending(self) -> None:
-        self._pending.clear()
+    def _drop(self) -> None:
+        self._turns.clear()
         self._blocks.clear()
-        self.acts.clear()
+        self._acts.clear()
         self._barrier = None
         self.waits_for_commit = False
 
     # ---- small decisions
 
     def _take_vars(self) -> None:
-        if not self.flow.vars:
-            return
-        stored = self._history.get(("", "vars"))
-        shown = self._rendering.start_vars(self.flow, stored)
-        if stored is None:
-            self._note("", "vars", shown)
-
-    def _replay_vars(self, step: ActionStep, stored: Any) -> None:
-        secret = self._rendering.has_secrets(step)
-        real = self._rendering.config(step)[0] if secret else stored
-        self._rendering.add_vars(real, stored)
+        if self.flow.vars:
+            stored = self._history.get(("", "vars"))
+            shown = self._rendering.start_vars(self.flow, stored)
+            if stored is None:
+                self._note("", "vars", shown)
 
     def _wanted(self, step: AnyStep) -> bool:
         names = self._names
-        for condition in step.only_if:
-            if not condition.test(names):
-                return False
+        if not all(condition.test(names) for condition in step.only_if):
+            return False
         return not any(condition.test(names) for condition in step.unless)
 
     def _delay(
-        self, pending: _Pending, failed: ActionFailed, failure: Failure, now_ms: int
+        self, turn: _Turn, failed: ActionFailed, failure: Failure, now_ms: int
     ) -> float | None:
-        retry = pending.act.step.retry
-        if retry is None or not self._may_retry(retry, failed, failure):
+        if turn.step.retry is None:
             return None
-        return next_delay(
-            retry,
-            attempts=pending.act.attempt,
-            elapsed_secs=(now_ms - pending.ready_ms) / 1000,
-            after_secs=failed.after_secs,
+        return delay_secs(
+            turn.step.retry,
+            failed,
+            failure,
+            names=self._names,
+            elapsed_secs=(now_ms - turn.ready_ms) / 1000,
             chance=self._chance,
         )
-
-    def _may_retry(self, retry: Retry, failed: ActionFailed, failure: Failure) -> bool:
-        names = {**self._names, "error": _plain(failure)}
-        try:
-            if retry.only_if:
-                wanted = all(condition.test(names) for condition in retry.only_if)
-            else:
-                wanted = failed.transient
-            return wanted and not any(condition.test(names) for condition in retry.unless)
-        except EvaluationError:
-            return failed.transient
-
-    def _limit(self, step: ActionStep) -> float | None:
-        if self.phase in _CLOSING and step.timeout_secs is None:
-            return CLOSING_STEP_SECS
-        return step.timeout_secs
-
-    def _rereads(self, step: ActionStep) -> bool:
-        return self._rendering.has_secrets(step) or "state" in step.config.roots
-
-    def _render_again(self, pending: _Pending) -> None:
-        try:
-            pending.act.config, pending.act.shown = self._rendering.config(pending.act.step)
-        except EvaluationError:
-            return  # what was rendered first still stands
 
     def _note(self, path: str, kind: str, value: Any) -> None:
         self.journal.append(Entry(path, kind, value))
 
 
-def _reads_state(step: ActionStep) -> bool:
-    conditions: tuple[Expression, ...] = (*step.only_if, *step.unless)
-    if step.action == "set":
-        return any("state" in condition.roots for condition in conditions)
-    return "state" in step.config.roots or any(
-        "state" in condition.roots for condition in conditions
-    )
-
-
-def _failure(
-    step: str | None,
-    kind: str,
-    message: str,
-    *,
-    attempts: int = 1,
-    status: int | None = None,
-    output: Any = None,
-) -> Failure:
-    return Failure(
-        step=step, kind=kind, message=message, attempts=attempts, status=status, output=output
-    )
-
-
-def _plain(failure: Failure) -> dict[str, Any]:
-    plain: dict[str, Any] = to_builtins(failure, builtin_types=(bytes,))
-    return plain
-
-
-def _from_plain(error: dict[str, Any]) -> Failure:
-    return Failure(**error)
+def _reads_state(step: AnyStep) -> bool:
+    if any("state" in condition.roots for condition in (*step.only_if, *step.unless)):
+        return True
+    reads = isinstance(step, ActionStep) and "state" in step.config.roots
+    return reads and not (isinstance(step, ActionStep) and step.action == "set")

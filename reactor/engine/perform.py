@@ -1,8 +1,9 @@
-"""One attempt at an outside step: its config decoded, its action run in bounds, its result made plain."""
+"""One attempt at an outside step: config decoded, action run in bounds, result made plain."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, to_builtins
@@ -21,6 +22,7 @@ from reactor.plugin.spec import Spec
 from reactor.units import format_duration
 
 TIMEOUT_SECS = 300.0
+_PLAIN = (bytes, datetime)  # kept as they are
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -71,7 +73,7 @@ class Performer:
         self._log = logging.getLogger("reactor.step")
 
     async def perform(self, row: Execution, flow: Flow, view: Mapping[str, Any], act: Act) -> Any:
-        """The result of one attempt, or the `ActionFailed` it ended with; never raises but for cancellation."""
+        """The result of one attempt or the `ActionFailed` it ended with; raises if cancelled."""
         spec = self._catalog.find("action", act.step.action)
         if spec is None or spec.run is None:
             return ActionFailed(f"no action is called {act.step.action!r}", kind="type")
@@ -82,9 +84,9 @@ class Performer:
         except ReactorError as error:
             return ActionFailed(self._redact(str(error)), kind="type")
         limit = act.timeout_secs or spec.timeout_secs or TIMEOUT_SECS
-        return await self._bounded(spec, config, context, limit)
+        return await self._bounded(spec, spec.run(config, context), limit)
 
-    async def _bounded(self, spec: Spec, config: Any, context: Attempt, limit: float) -> Any:
+    async def _bounded(self, spec: Spec, work: Awaitable[Any], limit: float) -> Any:
         task = asyncio.current_task()
         late = False
 
@@ -96,8 +98,7 @@ class Performer:
 
         timer = self._spans.after(limit, end)
         try:
-            assert spec.run is not None
-            result = await spec.run(config, context)
+            result = await work
             return self._redact(to_builtins(result, builtin_types=_PLAIN))
         except asyncio.CancelledError:
             if not late:
@@ -108,9 +109,7 @@ class Performer:
             return ActionFailed(message, kind="timeout", transient=True)
         except ActionFailed as error:
             return self._clean(error, spec)
-        except (
-            Exception
-        ) as error:  # the root of this attempt: an action's own mistake is its failure
+        except Exception as error:  # noqa: BLE001 - an action's own mistake is its failure
             return self._translate(error, spec)
         finally:
             timer.cancel()

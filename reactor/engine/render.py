@@ -1,28 +1,34 @@
-"""What a step is given: its input with real secrets, and the same input as it may be stored and shown."""
+"""What a step is given: its input with real secrets, and the same as it may be stored."""
 
 from collections.abc import Callable
 from typing import Any
 
+from reactor.expr.parse import Expression
 from reactor.expr.template import Template
 from reactor.model.flow import ActionStep, Flow
 
 MASK = "***"
+_FROM_OUTSIDE = frozenset(
+    {"event", "events", "incoming", "steps", "state", "error", "item", "index", "branches"}
+)
 
 
 class Rendering:
     """The names of one execution, and templates rendered with them.
 
-    `names` is what expressions see; secrets are put in only while a template that names them is rendered.
+    `names` is what expressions see; secrets are put in only while a template that names them is
+    rendered.
     """
 
     def __init__(self, flow: Flow, names: dict[str, Any], secret: Callable[[str], str]) -> None:
         self.names = names
         self._secret = secret
         self._secret_vars = set(flow.secret_vars)
+        self._tainted = set(flow.tainted_vars)
         self._shown_vars: dict[str, Any] | None = None
 
     def start_vars(self, flow: Flow, stored: dict[str, Any] | None) -> dict[str, Any]:
-        """Give the flow's `vars` their values: the stored ones, or computed now. Returns them without secrets."""
+        """Give the flow's `vars` their values, stored or new; returns them without secrets."""
         self.names["vars"] = {}
         shown: dict[str, Any] = {}
         for name, template in flow.vars:
@@ -53,10 +59,20 @@ class Rendering:
         """Whether the step's input holds a secret."""
         return self._reads_secret(step.config)
 
+    def authored(self, step: ActionStep) -> dict[str, str]:
+        """For each `authored` field: how its text begins, as far as no event data wrote it."""
+        if not step.authored:
+            return {}
+        found = step.config.beginnings(self._real(step.config), self._written_by_data)
+        return {
+            place: text for place, text in found.items() if place.partition(".")[0] in step.authored
+        }
+
     def add_vars(self, real: dict[str, Any], shown: dict[str, Any]) -> None:
-        """Take the values of a `vars` step; where the two differ the name is a secret from now on."""
+        """Take the values of a `vars` step; where the two differ the name is a secret."""
         before = self.names["vars"]
         self.names["vars"] = {**before, **real}
+        self._tainted |= set(real)  # a step's values may hold event data
         secret = {name for name in real if real[name] != shown[name]}
         if secret or self._shown_vars is not None:
             known = before if self._shown_vars is None else self._shown_vars
@@ -77,8 +93,23 @@ class Rendering:
         if not secret:
             value = template.render(self.names, **options)
             return value, value
-        wanted = {path[1] for path in template.paths if path[0] == "secrets" and len(path) > 1}
-        real = {**self.names, "secrets": {name: self._secret(name) for name in wanted}}
+        real = self._real(template)
         shown_vars = self.names["vars"] if self._shown_vars is None else self._shown_vars
-        masked = {**self.names, "secrets": dict.fromkeys(wanted, MASK), "vars": shown_vars}
+        hidden = dict.fromkeys(real["secrets"], MASK)
+        masked = {**self.names, "secrets": hidden, "vars": shown_vars}
         return template.render(real, **options), template.render(masked, **options)
+
+    def _real(self, template: Template) -> dict[str, Any]:
+        wanted = {path[1] for path in template.paths if path[0] == "secrets" and len(path) > 1}
+        return {**self.names, "secrets": {name: self._secret(name) for name in wanted}}
+
+    def _written_by_data(self, expression: Expression) -> bool:
+        """Whether an expression gives what came from outside: events, results, shared state."""
+        if expression.roots & _FROM_OUTSIDE:
+            return True
+        if "vars" not in expression.roots:
+            return False
+        return any(
+            path[0] == "vars" and (len(path) < 2 or path[1] in self._tainted)
+            for path in expression.paths
+        )

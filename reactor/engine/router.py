@@ -8,27 +8,29 @@ from msgspec import Struct
 
 from reactor.clock import instant
 from reactor.errors import EvaluationError
-from reactor.expr.parse import Expression
 from reactor.expr.equalities import equalities
+from reactor.expr.parse import Expression
 from reactor.expr.values import to_text
 from reactor.model.event import Received
 from reactor.model.flow import Flow, Trigger
 
 
 class Candidate(Struct, frozen=True, gc=False):
-    """One trigger of one flow, with the names that never change; `order` is its place in the table."""
+    """One trigger of one flow, with its constant names; `order` is its place in the table."""
 
     order: int
     flow: Flow
     trigger: Trigger
     constants: Mapping[str, Any]
+    about: Mapping[str, Any]
     keyed: bool
 
 
 class Decision(Struct, frozen=True, gc=False):
     """What one trigger made of one event (or of one part of it, under `split`).
 
-    `view` is the event as its expressions see it. `reason` says which condition stopped it, or the error.
+    `view` is the event as its expressions see it. `reason` says which condition stopped it, or the
+    error.
     """
 
     candidate: Candidate
@@ -50,8 +52,8 @@ class Surroundings(Struct, frozen=True):
 class _Table:
     """The triggers of one subscription, found by one constant comparison where they have one.
 
-    Of all paths that conditions compare with a constant the one with the most different values is the index;
-    triggers without it are always asked.
+    Of all paths that conditions compare with a constant the one with the most different values is
+    the index; triggers without it are always asked.
     """
 
     def __init__(self, candidates: list[Candidate]) -> None:
@@ -100,7 +102,7 @@ class Router:
             constants = constant_vars(flow)
             for trigger in flow.triggers:
                 keyed = trigger.key is not None
-                candidate = Candidate(order, flow, trigger, constants, keyed)
+                candidate = Candidate(order, flow, trigger, constants, about_flow(flow), keyed)
                 by_instance.setdefault(trigger.instance, []).append(candidate)
                 order += 1
         self._tables = {instance: _Table(found) for instance, found in by_instance.items()}
@@ -128,7 +130,7 @@ class Router:
     def route_all(
         self, instance: str, view: dict[str, Any], around: Surroundings, now_ms: int
     ) -> list[Decision]:
-        """Like `route`, without the index: also the triggers that a comparison rules out (for `why`)."""
+        """Like `route`, also for the triggers that the index rules out (for `why`)."""
         table = self._tables.get(instance)
         found = [] if table is None else table.all
         return [one for candidate in found for one in judge(candidate, view, around, now_ms)]
@@ -146,13 +148,29 @@ def view_of(received: Received, *, source: str, event_id: str, time_ms: int) -> 
         "data": received.data,
     }
     view.update(received.fields)
+    if source == "http":
+        view["body"] = received.data
     return view
+
+
+def names_of(
+    candidate: Candidate, view: dict[str, Any], around: Surroundings, now_ms: int
+) -> dict[str, Any]:
+    """What the conditions of a trigger and its flow may read."""
+    return {
+        "event": view,
+        "vars": candidate.constants,
+        "env": around.env,
+        "state": around.state,
+        "now": instant(now_ms),
+        "flow": candidate.about,
+    }
 
 
 def judge(
     candidate: Candidate, view: dict[str, Any], around: Surroundings, now_ms: int
 ) -> Iterator[Decision]:
-    """Walk one trigger's pipeline: match, split, its conditions, the flow's conditions, key, dedup."""
+    """Walk one trigger's pipeline: match, split, its conditions, the flow's, key, dedup."""
     trigger = candidate.trigger
     for field, pattern in trigger.match:
         value: Any = view
@@ -161,14 +179,7 @@ def judge(
         if not isinstance(value, str) or not fnmatchcase(value, pattern):
             return
     own = {**view, "trigger": trigger.id}
-    names: dict[str, Any] = {
-        "event": own,
-        "vars": candidate.constants,
-        "env": around.env,
-        "state": around.state,
-        "now": instant(now_ms),
-        "flow": {"name": candidate.flow.name},
-    }
+    names = names_of(candidate, own, around, now_ms)
     if trigger.split is None:
         yield _decide(candidate, names, own, None)
         return
@@ -245,6 +256,11 @@ def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:
             changes = path[1] in ("trigger", "key") if len(path) > 1 else True
             if path[0] == "event" and not changes:
                 yield path[1:], value
+
+
+def about_flow(flow: Flow) -> dict[str, Any]:
+    """`flow` in expressions."""
+    return {"name": flow.name, "about": flow.about, "labels": flow.labels}
 
 
 def _match_path(field: str) -> tuple[str, ...]:

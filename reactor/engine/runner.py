@@ -1,4 +1,4 @@
-"""Executions at work: what the machine asks for is performed, recorded, and only then gone on from."""
+"""Executions at work: what the machine asks for is performed, recorded, then gone on from."""
 
 import asyncio
 import logging
@@ -9,11 +9,13 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from reactor.clock import Clock, instant
+from reactor.engine.bell import Bell
 from reactor.engine.lanes import Lane
 from reactor.engine.machine import CLOSING_LIMIT_SECS, Machine
 from reactor.engine.meter import Meter
 from reactor.engine.perform import Performer
 from reactor.engine.render import Rendering
+from reactor.engine.router import about_flow
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timer, Timers
 from reactor.engine.words import Emission, LogLine, Stage
@@ -75,8 +77,8 @@ class Weaver(Protocol):
 class Runner:
     """Performs executions. All methods belong to the event loop's thread.
 
-    Order of things for one execution: rows are submitted, `done` comes after the commit, only then outside
-    steps begin. Steps of the engine's own run on without waiting.
+    Order of things for one execution: rows are submitted, `done` comes after the commit, only then
+    outside steps begin. Steps of the engine's own run on without waiting.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Runner:
         spans: Timers,
         moments: Timers,
         meter: Meter,
+        bell: Bell,
         env: Mapping[str, str],
         secret: Callable[[str], str],
         chance: Callable[[], float],
@@ -106,6 +109,7 @@ class Runner:
         self._spans = spans
         self._moments = moments
         self._meter = meter
+        self._bell = bell
         self._env = env
         self._secret = secret
         self._chance = chance
@@ -233,6 +237,10 @@ class Runner:
             return
         now_ms = self._clock.now_ms()
         self._meter.steps += 1
+        if self._bell.listeners:
+            word = "failed" if isinstance(result, ActionFailed) else "ok"
+            row = running.row
+            self._bell.ring("step", flow=row.flow, execution=row.id, step=path, state=word)
         if isinstance(result, ActionFailed):
             self._meter.step_failures += 1
             running.machine.fail(path, result, now_ms)
@@ -288,7 +296,7 @@ class Runner:
         lane.turn()
 
     def watch(self, execution: int, due_ms: int, flow: str) -> None:
-        """Wake a waiting execution at its time, if that is near; the reconciler finds the far ones."""
+        """Wake a waiting execution at its time if that is near; the reconciler finds far ones."""
         if due_ms - self._clock.now_ms() > NEAR_MS or execution in self._watched:
             return
         self._watched.add(execution)
@@ -392,6 +400,8 @@ class Runner:
         if row.id in self.live:  # an execution that ended before its first commit has left already
             self._leave(running, state)
         self._meter.finished(row.flow, state.word)
+        if self._bell.listeners:
+            self._bell.ring("execution", flow=row.flow, execution=row.id, state=state.word)
         kind = None if machine.error is None else machine.error.kind
         self.answer(Outcome(row.id, state.word, output=machine.output, error_kind=kind))
         if machine.error is not None:
@@ -417,6 +427,11 @@ class Runner:
             if timer is not None:
                 timer.cancel()
         running.deadline = running.closing = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether attempts are under way, or answers being looked up."""
+        return self._busy > 0 or bool(self._lookups)
 
     async def quiet(self, execution: int, limit_secs: float) -> None:
         """Return when a live execution stored something, left, or the time is over."""
@@ -467,7 +482,7 @@ class Runner:
     # ---- stopping
 
     async def drain(self, limit_secs: float) -> None:
-        """Begin nothing more; give what runs some time, then cancel it: it begins again at the next start."""
+        """Begin nothing more; give what runs some time, then cancel it: it runs again next time."""
         self.open = False
         if self._busy:
             self._idle = asyncio.Event()
@@ -505,7 +520,7 @@ class Runner:
                 "started": instant(row.created_ms),
                 "attempt": 1,
             },
-            "flow": {"name": flow.name, "about": flow.about, "labels": flow.labels},
+            "flow": about_flow(flow),
             "error": None,
         }
         stage = Stage(self._shared, self._ids.next, row.root, row.depth, row.event)
@@ -535,7 +550,7 @@ class Runner:
 
 
 def outcome_of(opened: Open) -> Outcome:
-    """What a stored execution answered or how it ended; the state word of an open one while it runs."""
+    """What a stored execution answered or how it ended; its state word while it is open."""
     row = opened.execution
     reply = output = None
     for entry in opened.journal:

@@ -9,8 +9,9 @@ from reactor.store import StateValue
 class SharedState:
     """Two views of the same values.
 
-    `committed` is what expressions read: it follows the disk. `latest` is what the next `set` builds on: it
-    holds what was decided but is not on disk yet, so concurrent executions never lose an update.
+    `committed` is what expressions read: it follows the disk. `latest` is what the next `set`
+    builds on: it holds what was decided but is not on disk yet, so concurrent executions never lose
+    an update.
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class SharedState:
             self._watch(value)
 
     def decide(self, value: StateValue) -> None:
-        """Take a new value into `latest`; it must be submitted to the store in the same turn of the loop."""
+        """Take a new value into `latest`; it must be submitted in the same turn of the loop."""
         _put(self.latest, value)
 
     def commit(self, values: list[StateValue]) -> None:

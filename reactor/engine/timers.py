@@ -1,4 +1,4 @@
-"""Things to do at a time, in memory: seconds ahead, never more. Longer spans are rows of the store."""
+"""Things to do at a time, in memory: seconds ahead; longer spans are rows of the store."""
 
 import heapq
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The engine's own actions: log, vars, set, map, emit, reply, fail, stop. None of them touches the outside."""
+"""The engine's own actions: log, vars, set, map, emit, reply, fail, stop. All inside."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -45,7 +45,7 @@ class Stopped(Struct, frozen=True, gc=False):
 
 
 class Stage(Struct):
-    """What the words of one execution act on, and what they leave to be carried out with the next commit."""
+    """What the words of one execution act on, and what they leave for the next commit."""
 
     shared: SharedState
     new_id: Callable[[], int]
@@ -156,6 +156,14 @@ def _stop(config: Any, names: dict[str, Any], path: str, stage: Stage, now_ms: i
     return Stopped("" if reason is None else to_text(reason))
 
 
+def shown_of(config: Any, output: Any) -> Any:
+    """The input of `set` or `map` as the journal keeps it: values in place of expressions."""
+    if "to" in config:
+        return {"over": config["over"]} if "over" in config else {}
+    return {name: output if len(config) == 1 else output[name] for name in config}
+
+
+DEFERRED = frozenset({"set", "map"})  # their configs hold expressions
 WORDS: Mapping[str, Word] = {
     "log": _log,
     "vars": _vars,

@@ -3,7 +3,7 @@
 A template is rendered once: what data brings is never read as a template.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from reactor.errors import EvaluationError
@@ -42,6 +42,12 @@ class Template:
         """
         return self._value
 
+    def beginnings(
+        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
+    ) -> dict[str, str]:
+        """For each text inside, by its dotted place: how it begins, up to what is untrusted."""
+        return _beginnings(self._value, at)
+
     @property
     def expressions(self) -> tuple[Expression, ...]:
         """The expressions inside, in their order."""
@@ -58,6 +64,13 @@ class _Whole(Template):
 
     def render(self, names: Mapping[str, Any], *, strict: Strict = False, at: Path = ()) -> Any:
         return self._value.evaluate(names)
+
+    def beginnings(
+        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
+    ) -> dict[str, str]:
+        if untrusted(self._value):
+            return {at: ""}
+        return _beginnings(self._value.evaluate(names), at)
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -89,6 +102,16 @@ class _Mixed(Template):
             raise EvaluationError("the text would be over 1 MiB")
         return "".join(texts)
 
+    def beginnings(
+        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
+    ) -> dict[str, str]:
+        begins = ""
+        for part in self._value:
+            if type(part) is not str and untrusted(part):
+                break
+            begins += part if type(part) is str else to_text(part.evaluate(names))
+        return {at: begins}
+
     @property
     def expressions(self) -> tuple[Expression, ...]:
         return tuple(part for part in self._value if isinstance(part, Expression))
@@ -108,6 +131,14 @@ class _Map(Template):
             for key, each in self._value.items()
         }
 
+    def beginnings(
+        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
+    ) -> dict[str, str]:
+        return _joined(
+            each.beginnings(names, untrusted, f"{at}.{key}" if at else key)
+            for key, each in self._value.items()
+        )
+
     @property
     def expressions(self) -> tuple[Expression, ...]:
         return _inside(self._value.values())
@@ -126,6 +157,14 @@ class _List(Template):
             each.render(names, strict=strict, at=(*at, place))
             for place, each in enumerate(self._value)
         ]
+
+    def beginnings(
+        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
+    ) -> dict[str, str]:
+        return _joined(
+            each.beginnings(names, untrusted, f"{at}.{place}")
+            for place, each in enumerate(self._value)
+        )
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -185,6 +224,22 @@ def _parsed(value: Any, scope: Scope, report: Report, at: Path) -> Template:
             return Template([each.render({}) for each in listed])
         return _List(listed)
     return Template(value)
+
+
+def _beginnings(value: Any, at: str) -> dict[str, str]:
+    if isinstance(value, str):
+        return {at: value}
+    if isinstance(value, dict):
+        inside = ((f"{at}.{key}" if at else key, each) for key, each in value.items())
+    elif isinstance(value, list):
+        inside = ((f"{at}.{place}", each) for place, each in enumerate(value))
+    else:
+        return {}
+    return _joined(_beginnings(each, place) for place, each in inside)
+
+
+def _joined(found: Iterable[dict[str, str]]) -> dict[str, str]:
+    return {place: text for each in found for place, text in each.items()}
 
 
 def _inside(templates: Any) -> tuple[Expression, ...]:

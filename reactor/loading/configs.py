@@ -1,10 +1,10 @@
-"""A value against the type that takes it: every mistake with its place, and the plain data to render.
+"""A value against the type that takes it: every mistake with its place, and the data to render.
 
 The types are msgspec's, the extras are those of `doc()`. Text stays text, with `${{ }}` in it;
 deferred fields become Expression or Template objects.
 """
 
-import functools
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 from msgspec import Struct, inspect
 
 from reactor.expr.parse import Expression
-from reactor.expr.scope import Scope
-from reactor.expr.template import Template
+from reactor.expr.scope import ExpressionInvalid, Mistake, Scope
+from reactor.expr.template import Template, parse_value
 from reactor.loading import texts
+from reactor.loading.fitting import has_template, info, is_whole_template, rank, takes, words_for
 from reactor.loading.report import Report
 from reactor.loading.values import (
     Entry,
@@ -28,6 +29,7 @@ from reactor.loading.values import (
 )
 from reactor.units import Duration, Size, parse_duration, parse_size
 
+_BETTER = re.compile(r"[:?] write (\d\S*)")
 Unknown = Callable[[Entry, MapValue, list[str]], bool]
 
 
@@ -109,10 +111,10 @@ class Walk:
         fitting = [
             (full, each)
             for full, each in zip(type_.types, plain, strict=True)
-            if _shallow(value, each, meta)
+            if takes(each, value)
         ]
         if len(fitting) > 1:
-            fitting.sort(key=lambda pair: _rank(value, pair[1]))
+            fitting.sort(key=lambda pair: rank(pair[1], value))
         if fitting:
             return self.walk(value, fitting[0][0], meta, path)
         solid = [each for each in plain if not isinstance(each, inspect.NoneType)]
@@ -137,7 +139,10 @@ class Walk:
             if name not in fields:
                 self._unknown_key(entry, value, list(fields), meta)
                 continue
-            tree[name] = self.walk(entry.value, fields[name].type, meta.of(name, None), (*path, name))
+            # `log:` is the name that the author knows, not the field that a plain value stands for.
+            called = meta.name if entry.key.style == "guess" else name
+            inner = meta.of(called, None)
+            tree[name] = self.walk(entry.value, fields[name].type, inner, (*path, name))
         for name, field in fields.items():
             if field.required and value.entry(name) is None:
                 self._missing(value, name, field.type, meta)
@@ -197,8 +202,8 @@ class Walk:
 
     def _template(self, value: Value) -> Template:
         if isinstance(value, Scalar):
-            return texts.template(value, self._scope, self._report)
-        walk = Walk(self._report, self._scope)
+            return texts.template(value, self._deferred, self._report)
+        walk = Walk(self._report, self._deferred)
         tree = walk.walk(value, inspect.AnyType(), Meta("value"))
         return walk.template(tree)
 
@@ -210,10 +215,11 @@ class Walk:
             return self._leaf(value, meta, path)
         if isinstance(type_, inspect.CustomType) and type_.cls in (Duration, Size):
             return self._measure(value, type_.cls, meta, path)
-        if _shallow(value, type_, meta):
+        if takes(type_, value):
             if isinstance(type_, inspect.StrType) and not isinstance(value.value, str):
                 # The text as written: 1.10 is not 1.1.
                 return value.text
+            self._bounds(value, type_, meta)
             return self._leaf(value, meta, path)
         if value.value is None:
             self._report.error(value, f"{meta.name} is empty: give it a value")
@@ -221,31 +227,30 @@ class Walk:
             self._choice(value, [scalar_text(each) for each in type_.values], meta)
         elif has_template(value):
             self._report.error(
-                value, f"{meta.name} takes {_takes([type_])}: a template must be the whole value"
+                value, f"{meta.name} takes {words_for([type_])}: a template must be the whole value"
             )
         else:
             self._mismatch(value, [type_], meta)
         return None
 
+    def _bounds(self, value: Scalar, type_: inspect.Type, meta: Meta) -> None:
+        if not isinstance(type_, inspect.IntType | inspect.FloatType):
+            return
+        number = value.value
+        if not isinstance(number, int | float):
+            return
+        if type_.ge is not None and number < type_.ge:
+            self._report.error(value, f"{meta.name} is at least {type_.ge}, not {value.text}")
+        if type_.gt is not None and number <= type_.gt:
+            self._report.error(value, f"{meta.name} is more than {type_.gt}, not {value.text}")
+        if type_.le is not None and number > type_.le:
+            self._report.error(value, f"{meta.name} is at most {type_.le}, not {value.text}")
+
     def _measure(self, value: Scalar, cls: type[Any], meta: Meta, path: Path) -> Any:
         if has_template(value):
             return self._leaf(value, meta, path)
-        try:
-            parse_duration(value.value) if cls is Duration else parse_size(value.value)
-        except ValueError as error:
-            self._report.error(
-                value, f"{meta.name}: {error}", repaired=self._better_measure(value, str(error))
-            )
+        measure(value, cls, meta.name, self._report)
         return value.text
-
-    def _better_measure(self, value: Scalar, message: str) -> str | None:
-        _, found, rest = message.partition(": write ")
-        if not found:
-            _, found, rest = message.partition("? write ")
-        word = rest.split(" ", 1)[0]
-        if not word[:1].isdigit() or value.at.line != value.at.end_line:
-            return None
-        return self._report.with_text(value.at, word)
 
     def _choice(self, value: Scalar, known: list[str], meta: Meta) -> None:
         guess = next(iter(get_close_matches(value.text.lower(), known, 1)), None)
@@ -262,6 +267,7 @@ class Walk:
             if has_template(value):
                 message = meta.hint or f"{meta.name} takes no template: write it out"
                 self._report.error(value, message)
+                return ""
             return value.value
         if meta.form == "expression":
             if is_whole_template(value):
@@ -275,16 +281,27 @@ class Walk:
         return value.value
 
     def _mismatch(self, value: Value, types: list[inspect.Type], meta: Meta) -> None:
-        self._report.error(value, f"{meta.name} takes {_takes(types)}, not {kind(value)}")
+        self._report.error(value, f"{meta.name} takes {words_for(types)}, not {kind(value)}")
 
     def template(self, tree: Any) -> Template:
         """The template of the plain data that `walk` gave."""
 
-        def tell(path: Path, mistake: Any) -> None:
+        def tell(path: Path, mistake: Mistake) -> None:
             value, shift = self.leaves[path]
-            texts.explain(texts.ExpressionInvalid((mistake,)), value, self._report, shift)
+            texts.explain(ExpressionInvalid((mistake,)), value, self._report, shift)
 
-        return texts.parse_value(tree, self._scope, tell)
+        return parse_value(tree, self._scope, tell)
+
+
+def measure(value: Scalar, type_: type[Any], name: str, report: Report) -> float | None:
+    """The seconds or bytes that a scalar says; None, reported with a remedy, where it says none."""
+    try:
+        return parse_duration(value.value) if type_ is Duration else parse_size(value.value)
+    except ValueError as error:
+        match = _BETTER.search(str(error))
+        repaired = report.with_text(value.at, match[1]) if match else None
+        report.error(value, f"{name}: {error}", repaired=repaired)
+        return None
 
 
 def unknown_key(
@@ -296,89 +313,3 @@ def unknown_key(
     if guess is not None:
         return f"{message}; did you mean {guess}", report.with_text(key.at, guess)
     return f"{message}: it has {', '.join(known)}", None
-
-
-@functools.cache
-def info(type_: Any) -> inspect.Type:
-    """What msgspec knows of a type."""
-    return inspect.type_info(type_)
-
-
-def has_template(value: Scalar) -> bool:
-    """Whether there is a `${{` in a text."""
-    return isinstance(value.value, str) and "${{" in value.value
-
-
-def is_whole_template(value: Scalar) -> bool:
-    """Whether a text is one template and nothing else, so that it keeps its type."""
-    text = value.text.strip()
-    return has_template(value) and text.startswith("${{") and text.count("${{") == 1 and text.endswith("}}")
-
-
-def _shallow(value: Value, type_: inspect.Type, meta: Meta) -> bool:
-    if isinstance(type_, inspect.AnyType):
-        return True
-    if isinstance(value, MapValue):
-        return isinstance(type_, inspect.StructType | inspect.DictType)
-    if isinstance(value, ListValue):
-        return isinstance(type_, inspect.ListType | inspect.VarTupleType | inspect.SetType) or (
-            isinstance(type_, inspect.CustomType) and type_.cls is Expression
-        )
-    return _fits(value, type_)
-
-
-def _fits(value: Scalar, type_: inspect.Type) -> bool:
-    written = value.value
-    if isinstance(type_, inspect.NoneType):
-        return written is None
-    if isinstance(type_, inspect.BoolType):
-        return isinstance(written, bool)
-    if isinstance(type_, inspect.IntType):
-        return isinstance(written, int) and not isinstance(written, bool)
-    if isinstance(type_, inspect.FloatType):
-        return isinstance(written, int | float) and not isinstance(written, bool)
-    if isinstance(type_, inspect.LiteralType):
-        return any(scalar_text(each) == value.text for each in type_.values)
-    if isinstance(type_, inspect.StrType):
-        return written is not None
-    return isinstance(type_, inspect.CustomType) and written is not None
-
-
-def _rank(value: Value, type_: inspect.Type) -> int:
-    # The narrower type first, so that `respond: accepted` is a choice before it is any text.
-    if isinstance(type_, inspect.StructType) and isinstance(value, MapValue):
-        known = {field.encode_name for field in type_.fields}
-        return -sum(name in known for name in value.keys())
-    order = (inspect.LiteralType, inspect.NoneType, inspect.BoolType, inspect.IntType)
-    if isinstance(type_, order):
-        return 0
-    return 2 if isinstance(type_, inspect.StrType | inspect.AnyType) else 1
-
-
-def _takes(types: list[inspect.Type]) -> str:
-    words = list(dict.fromkeys(_word(type_) for type_ in types))
-    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "nothing"
-
-
-def _word(type_: inspect.Type) -> str:
-    if isinstance(type_, inspect.Metadata):
-        return _word(type_.type)
-    if isinstance(type_, inspect.UnionType):
-        return _takes([each for each in type_.types if not isinstance(each, inspect.NoneType)])
-    if isinstance(type_, inspect.StructType | inspect.DictType):
-        return "a map"
-    if isinstance(type_, inspect.ListType | inspect.VarTupleType | inspect.SetType):
-        return "a list"
-    if isinstance(type_, inspect.LiteralType):
-        return "one of " + ", ".join(map(scalar_text, type_.values))
-    if isinstance(type_, inspect.CustomType):
-        names: dict[Any, str] = {Duration: "a duration such as 30s", Size: "a size such as 64KiB"}
-        return names.get(type_.cls, "an expression")
-    scalars: dict[type[inspect.Type], str] = {
-        inspect.StrType: "a text",
-        inspect.IntType: "a whole number",
-        inspect.FloatType: "a number",
-        inspect.BoolType: "true or false",
-        inspect.NoneType: "nothing",
-    }
-    return scalars.get(type(type_), "a value")

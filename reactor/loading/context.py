@@ -1,13 +1,14 @@
 """What every part of a flow's reading needs: where problems go, which words there are."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from reactor.expr.scope import Scope
-from reactor.loading.configs import Meta, Unknown, Walk, info
+from reactor.loading.configs import Meta, Unknown, Walk
+from reactor.loading.fitting import info
 from reactor.loading.hints import Hint
 from reactor.loading.report import Report
 from reactor.loading.values import Entry, MapValue, Scalar, Value
@@ -22,7 +23,7 @@ _FLOW_NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
 class Loading(Struct, frozen=True, kw_only=True):
-    """What flows are checked against: the words, the settings they use, the environment they may read.
+    """What flows are checked against: the words, the defaults, the environment they may read.
 
     `allow_later` lets words pass that this build has in the language but does not run.
     """
@@ -40,19 +41,19 @@ class Context(Struct, frozen=True):
     report: Report
 
     def shape(
-        self, value: Value, shape: type[T], name: str, scope: Scope, unknown: Unknown | None = None
+        self,
+        value: Value,
+        shape: Callable[..., T],
+        name: str,
+        scope: Scope,
+        unknown: Unknown | None = None,
     ) -> T | None:
-        """The engine's own words at a place as their typed shape; None, reported, where they do not fit."""
+        """The engine's own words as their typed shape; None, reported, where they do not fit."""
         walk = Walk(self.report, scope, unknown=unknown)
         tree = walk.walk(value, info(shape), Meta(name, "literal"))
         return self.fit(value, tree, shape)
 
-    def field(self, value: Value, shape: type[Any], name: str, scope: Scope) -> Any:
-        """The plain data of one field of a shape."""
-        type_ = next(field.type for field in info(shape).fields if field.encode_name == name)  # type: ignore[attr-defined]
-        return Walk(self.report, scope).walk(value, type_, Meta(name, "literal"))
-
-    def fit(self, value: Value, tree: Any, shape: type[T]) -> T | None:
+    def fit(self, value: Value, tree: Any, shape: Callable[..., T]) -> T | None:
         """Plain data as a typed shape; what is wrong with it was reported, or is now."""
         try:
             return decode(tree, shape)  # type: ignore[no-any-return]
@@ -61,13 +62,17 @@ class Context(Struct, frozen=True):
                 self.report.error(value, str(error))
             return None
 
-    def hinted(self, entry: Entry, hints: "dict[str, Hint] | Any", where: str) -> bool:
+    def hinted(self, entry: Entry, hints: Mapping[str, Hint], where: str) -> bool:
         """Whether another system's key was explained."""
         hint: Hint | None = hints.get(entry.key.text)
         if hint is None:
             return False
         message, key = hint
-        said = message if message.startswith("no action") else f"no key '{entry.key.text}' {where}; {message}"
+        said = (
+            message
+            if message.startswith("no action")
+            else f"no key '{entry.key.text}' {where}; {message}"
+        )
         repaired = None if key is None else self.report.with_text(entry.key.at, key)
         self.report.error(entry.key, said, repaired=repaired)
         return True
@@ -83,7 +88,8 @@ class Context(Struct, frozen=True):
         if not isinstance(value, Scalar) or not _ID.fullmatch(value.text):
             text = value.text if isinstance(value, Scalar) else ""
             better = as_identifier(text)
-            example = f" (steps.{text} would be a subtraction)" if "-" in text else ""
+            read_as = f"steps.{text}" if what == "ids" else text
+            example = f" ({read_as} would be a subtraction)" if "-" in text else ""
             message = f"{what} are [a-z][a-z0-9_]*{example}: {better or 'send_mail'}"
             repaired = self.report.with_text(value.at, better) if better else None
             self.report.error(value, message, repaired=repaired)
@@ -94,6 +100,9 @@ class Context(Struct, frozen=True):
         """The name of a flow."""
         if isinstance(value, Scalar) and _FLOW_NAME.fullmatch(value.text):
             return value.text
+        if isinstance(value, Scalar) and value.value is None:
+            self.report.error(value, "flow is empty: give the flow a name, such as push-to-slack")
+            return None
         text = value.text if isinstance(value, Scalar) else ""
         better = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-0123456789")
         message = f"names of flows are [a-z][a-z0-9-]*: {better or 'push-to-slack'}"

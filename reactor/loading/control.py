@@ -1,17 +1,20 @@
 """Control steps: groups, branches, choices, loops, waits and calls."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-from msgspec import inspect
+from msgspec import Struct, inspect
 
 from reactor.expr.parse import Expression
 from reactor.expr.template import Template
 from reactor.loading import texts
-from reactor.loading.configs import Meta, Walk
+from reactor.loading.configs import Meta, Walk, measure
+from reactor.loading.context import Context
+from reactor.loading.fitting import has_template
 from reactor.loading.names import Names
 from reactor.loading.step_ids import inside
 from reactor.loading.triggers import read_trigger, sketch_triggers
-from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value, plain
+from reactor.loading.values import ListValue, MapValue, Scalar, Value, plain
 from reactor.loading.words import ApprovalWords, RepeatWords, WaitUntilWords, WaitWhenWords
 from reactor.model.flow import (
     AnyStep,
@@ -23,125 +26,150 @@ from reactor.model.flow import (
     RepeatStep,
     WaitStep,
 )
-from reactor.units import parse_duration
+from reactor.units import Duration, parse_duration
 
+ReadSteps = Callable[[Value | None, str, Names], tuple[tuple[AnyStep, ...], Names]]
+Join = Literal["all", "any", "first"] | int | Expression
+
+# Paths of steps inside are made of these too.
 _TAKEN_BRANCHES = frozenset({"do", "on_error", "undo", "notify"})
+_CHOICE_KEYS = ("only_if", "unless", "do", "about")
 
 
-def read_control(
-    reader: Any, word: Entry, step: MapValue, path: str, names: Names, engine: dict[str, Any]
-) -> AnyStep | None:
+class Part(Struct, frozen=True):
+    """A control step being read: where it is, what it may name, its engine keys as read."""
+
+    context: Context
+    ids: Mapping[str, str]
+    read_steps: ReadSteps
+    value: Value
+    step: MapValue
+    path: str
+    names: Names
+    engine: dict[str, Any]
+
+    def steps(
+        self, value: Value | None, name: str | int, names: Names | None = None
+    ) -> tuple[AnyStep, ...]:
+        """The steps of a list inside."""
+        return self.read_steps(value, f"{self.path}.{name}", names or self.names)[0]
+
+    def inside(self, name: str | int | None = None) -> list[str]:
+        """The ids of all steps inside, or of those of one list."""
+        return inside(self.ids, self.path if name is None else f"{self.path}.{name}")
+
+    def data(self, value: Value, name: str) -> Template:
+        """Plain values with templates in them."""
+        walk = Walk(self.context.report, self.names.input())
+        return walk.template(walk.walk(value, inspect.AnyType(), Meta(name)))
+
+
+def read_control(word: str, part: Part) -> AnyStep | None:
     """The control step that a word begins."""
-    read = {
-        "do": _group,
-        "parallel": _parallel,
-        "choose": _choose,
-        "repeat": _repeat,
-        "wait": _wait,
-        "call": _call,
-    }[word.key.text]
-    if engine.get("once"):
-        reader.context.report.error(step.entry("once").key, f"once stands beside actions, not beside {word.key.text}")  # type: ignore[union-attr]
-    return read(reader, word.value, step, path, names, engine)
+    once = part.step.entry("once")
+    if once is not None:
+        part.context.report.error(once.key, f"once stands beside actions, not beside {word}")
+    return _FORMS[word](part)
 
 
-def _group(
-    reader: Any, value: Value, step: MapValue, path: str, names: Names, engine: dict[str, Any]
-) -> AnyStep:
-    do, _ = reader.steps(value, f"{path}.do", names)
-    return GroupStep(do=do, **engine)
+def _group(part: Part) -> AnyStep:
+    return GroupStep(do=part.steps(part.value, "do"), **part.engine)
 
 
-def _parallel(
-    reader: Any, value: Value, step: MapValue, path: str, names: Names, engine: dict[str, Any]
-) -> AnyStep | None:
-    context = reader.context
-    branches = context.map_of(value, "parallel")
+def _parallel(part: Part) -> AnyStep | None:
+    context = part.context
+    branches = context.map_of(part.value, "parallel")
     if branches is None:
         return None
     if not branches.entries:
-        context.report.error(value, "parallel has at least one branch: parallel: {pay: [steps…]}")
-    of = {entry.key.text: inside(reader.ids, f"{path}.{entry.key.text}") for entry in branches.entries}
+        message = "parallel has at least one branch: parallel: {pay: [steps…]}"
+        context.report.error(branches, message)
+    of = {name: part.inside(name) for name in branches.names}
     found = []
     for entry in branches.entries:
         name = context.identifier(entry.key, "names of branches") or entry.key.text
         if name in _TAKEN_BRANCHES:
-            context.report.error(entry.key, f"a branch may not be called {name}: choose another name")
+            message = f"a branch may not be called {name}: choose another name"
+            context.report.error(entry.key, message)
         hidden = {
-            step_id: f"branch '{name}' may not read branch '{other}': they run at once"
-            for other, ids in of.items()
+            f"steps.{step}": f"branch '{name}' may not read branch '{other}': they run at once"
+            for other, steps in of.items()
             if other != name
-            for step_id in ids
+            for step in steps
         }
-        steps, _ = reader.steps(entry.value, f"{path}.{name}", names.hiding(hidden))
-        found.append((name, steps))
-    join = _join(reader, step.get("join"), path, names, len(found))
-    return ParallelStep(branches=tuple(found), join=join, **engine)
+        found.append((name, part.steps(entry.value, name, part.names.hiding(hidden))))
+    return ParallelStep(branches=tuple(found), join=_join(part, len(found)), **part.engine)
 
 
-def _join(reader: Any, value: Value | None, path: str, names: Names, count: int) -> Any:
+def _join(part: Part, count: int) -> Join:
+    value, report = part.step.get("join"), part.context.report
     if value is None:
         return "all"
-    report = reader.context.report
-    if isinstance(value, Scalar) and value.text in ("all", "any", "first"):
-        return value.text
-    if isinstance(value, Scalar) and isinstance(value.value, int) and not isinstance(value.value, bool):
-        if not 0 < value.value <= count:
-            report.error(value, f"join waits for {value.value} of {count} branches: 1 to {count}")
-        return value.value
-    scope = names.after(inside(reader.ids, path)).with_more("branches").condition()
+    if isinstance(value, Scalar):
+        for word in ("all", "any", "first"):
+            if value.text == word:
+                return word
+        if isinstance(value.value, int) and not isinstance(value.value, bool):
+            if not 0 < value.value <= count:
+                message = f"join waits for {value.value} of {count} branches: 1 to {count}"
+                report.error(value, message)
+            return value.value
+    scope = part.names.after(part.inside()).with_more("branches").condition()
     return texts.expression(value, scope, report) or "all"
 
 
-def _choose(
-    reader: Any, value: Value, step: MapValue, path: str, names: Names, engine: dict[str, Any]
-) -> AnyStep | None:
-    context, report = reader.context, reader.context.report
-    if not isinstance(value, ListValue):
+def _choose(part: Part) -> AnyStep | None:
+    value, report = part.value, part.context.report
+    if not isinstance(value, ListValue) or not value.items:
         report.error(value, "choose takes a list: choose: [{only_if: …, do: […]}, {do: […]}]")
         return None
     choices = []
-    ids = [inside(reader.ids, f"{path}.{index}") for index in range(len(value.items))]
     for index, item in enumerate(value.items):
-        choice = context.map_of(item, "a choice")
+        choice = part.context.map_of(item, "a choice")
         if choice is None:
             continue
-        for entry in choice.entries:
-            if entry.key.text not in ("only_if", "unless", "do", "about"):
-                message = f"no key '{entry.key.text}' in a choice: it has only_if, unless and do"
-                report.error(entry.key, message)
-        if choice.get("do") is None:
-            report.error(choice.first, "do is missing: the steps of this choice")
-        has_condition = choice.entry("only_if") or choice.entry("unless")
-        if not has_condition and index < len(value.items) - 1:
-            report.error(choice.first, "a choice without a condition takes all: move it to the end")
+        _check_choice(part, choice, last=index == len(value.items) - 1)
         hidden = {
-            step_id: "that step belongs to another choice, only one of them runs"
-            for other, of in enumerate(ids)
+            f"steps.{step}": "that step belongs to another choice, only one of them runs"
+            for other in range(len(value.items))
             if other != index
-            for step_id in of
+            for step in part.inside(other)
         }
-        scope = names.condition()
-        do, _ = reader.steps(choice.get("do"), f"{path}.{index}", names.hiding(hidden))
         conditions = {
-            key: texts.conditions(written, scope, report)
+            key: texts.conditions(written, part.names.condition(), report)
             for key in ("only_if", "unless")
             if (written := choice.get(key)) is not None
         }
-        choices.append(Choice(do=do, **conditions))
-    return ChooseStep(choices=tuple(choices), **engine)
+        steps = part.steps(choice.get("do"), index, part.names.hiding(hidden))
+        choices.append(Choice(do=steps, **conditions))
+    return ChooseStep(choices=tuple(choices), **part.engine)
 
 
-def _repeat(
-    reader: Any, value: Value, step: MapValue, path: str, names: Names, engine: dict[str, Any]
-) -> AnyStep | None:
-    context, report = reader.context, reader.context.report
-    loop = context.map_of(value, "repeat")
+def _check_choice(part: Part, choice: MapValue, *, last: bool) -> None:
+    report = part.context.report
+    for entry in choice.entries:
+        name = entry.key.text
+        if name in ("if", "condition", "when"):
+            repaired = report.with_text(entry.key.at, "only_if")
+            report.error(entry.key, "a condition is only_if (must hold)", repaired=repaired)
+        elif name not in _CHOICE_KEYS:
+            message = f"no key '{name}' in a choice: it has only_if, unless and do"
+            report.error(entry.key, message)
+    if choice.get("do") is None:
+        report.error(choice.first, "do is missing: the steps of this choice")
+    if not last and not {"only_if", "unless"} & set(choice.names):
+        message = "a choice without a condition takes all: move it to the end"
+        report.error(choice.first, message)
+
+
+def _repeat(part: Part) -> AnyStep | None:
+    context, report = part.context, part.context.report
+    loop = context.map_of(part.value, "repeat")
     if loop is None:
         return None
-    round_ = names.after(inside(reader.ids, f"{path}.do"))
-    do, _ = reader.steps(loop.get("do"), f"{path}.do", names)
-    read = context.shape(loop, RepeatWords, "repeat", round_.condition())
+    do = part.steps(loop.get("do"), "do")
+    scope = part.names.after(part.inside("do")).condition()
+    read = context.shape(loop, RepeatWords, "repeat", scope)
     if loop.get("until") is None and loop.get("max") is None:
         report.error(loop.first, "a loop needs until or max")
     if read is None:
@@ -152,87 +180,90 @@ def _repeat(
         every_secs=float(read.every),
         max=read.max,
         collect=read.collect,
-        **engine,
+        **part.engine,
     )
 
 
-def _wait(
-    reader: Any, value: Value, step: MapValue, path: str, names: Names, engine: dict[str, Any]
-) -> AnyStep | None:
-    context, report = reader.context, reader.context.report
+def _wait(part: Part) -> AnyStep | None:
+    value, report = part.value, part.context.report
     if isinstance(value, Scalar):
-        if "${{" not in value.text:
-            try:
-                parse_duration(value.value)
-            except ValueError as error:
-                report.error(value, f"wait: {error}")
-        return WaitStep(form="duration", config=texts.template(value, names.condition(), report), **engine)
-    if not isinstance(value, MapValue):
-        report.error(value, "wait takes a duration, {until: …}, {when: …} or {approval: …}")
-        return None
-    if value.entry("when"):
-        return _wait_for_event(reader, value, names, engine)
-    if value.entry("approval"):
-        context.shape(value, ApprovalWords, "wait", names.condition())
-        notify, _ = reader.steps(value.get("notify"), f"{path}.notify", names)
-        timeout = _timeout(value, engine)
-        return WaitStep(form="approval", config=Template(plain(value)), notify=notify, **timeout)
-    if not value.entry("until"):
-        report.error(value.first, "wait takes a duration, until, when or approval")
-        return None
-    context.shape(value, WaitUntilWords, "wait", names.condition())
-    walk = Walk(report, names.condition())
-    config = walk.template(walk.walk(value, inspect.AnyType(), Meta("wait")))
-    return WaitStep(form="until", config=config, **engine)
+        if not has_template(value):
+            measure(value, Duration, "wait", report)
+        config = texts.template(value, part.names.condition(), report)
+        return WaitStep(form="duration", config=config, **part.engine)
+    if isinstance(value, MapValue):
+        for key, read in (("when", _when), ("approval", _approval), ("until", _until)):
+            if value.entry(key) is not None:
+                return read(part, value)
+    message = "wait takes a duration, {until: …}, {when: …} or {approval: …}"
+    report.error(value, message)
+    return None
 
 
-def _wait_for_event(
-    reader: Any, value: MapValue, names: Names, engine: dict[str, Any]
-) -> AnyStep | None:
-    context, report = reader.context, reader.context.report
-    context.shape(value, WaitWhenWords, "wait", names.condition())
-    written = value.get("when")
-    assert written is not None
+def _when(part: Part, value: MapValue) -> AnyStep | None:
+    context, report = part.context, part.context.report
+    context.shape(value, WaitWhenWords, "wait", part.names.condition())
+    written = value.get("when") or value
     sketches = sketch_triggers(written, context)
     if len(sketches) > 1:
         report.error(written, "a wait has one trigger")
-    trigger = None
-    if sketches:
-        trigger = read_trigger(sketches[0], names.with_more("incoming"), context, name="incoming")
-        for condition in (*trigger.only_if, *trigger.unless):
-            if "incoming" not in condition.roots and "event" in condition.roots:
-                where = sketches[0].value.get("only_if") or written
-                _explain_own_event(where, condition, reader)
-    return WaitStep(form="when", when=trigger, **_timeout(value, engine))
+    if not sketches:
+        return None
+    names = part.names.with_more("incoming")
+    trigger = read_trigger(sketches[0], names, context, name="incoming")
+    for condition in trigger.only_if:
+        if "incoming" not in condition.roots and "event" in condition.roots:
+            message = "both sides are this execution's event; the awaited one is incoming"
+            report.error(sketches[0].value.get("only_if") or written, message)
+    return WaitStep(form="when", when=trigger, **_timed(value, part))
 
 
-def _explain_own_event(where: Value, condition: Expression, reader: Any) -> None:
-    reader.context.report.warning(
-        where, "both sides are this execution's event; the awaited one is incoming"
+def _approval(part: Part, value: MapValue) -> AnyStep:
+    part.context.shape(value, ApprovalWords, "wait", part.names.condition())
+    notify = part.steps(value.get("notify"), "notify")
+    config = Template(
+        {each.key.text: plain(each.value) for each in value.entries if each.key.text != "notify"}
     )
+    return WaitStep(form="approval", config=config, notify=notify, **_timed(value, part))
 
 
-def _timeout(value: MapValue, engine: dict[str, Any]) -> dict[str, Any]:
+def _until(part: Part, value: MapValue) -> AnyStep:
+    part.context.shape(value, WaitUntilWords, "wait", part.names.condition())
+    return WaitStep(form="until", config=part.data(value, "wait"), **part.engine)
+
+
+def _timed(value: MapValue, part: Part) -> dict[str, Any]:
+    # The limit of a wait stands inside it; the shape has already judged how it is written.
     timeout = value.get("timeout")
-    if isinstance(timeout, Scalar) and engine.get("timeout_secs") is None:
-        try:
-            return {**engine, "timeout_secs": float(parse_duration(timeout.value))}
-        except ValueError:
-            return engine
-    return engine
+    if not isinstance(timeout, Scalar):
+        return part.engine
+    try:
+        return {**part.engine, "timeout_secs": float(parse_duration(timeout.value))}
+    except ValueError:
+        return part.engine
 
 
-def _call(
-    reader: Any, value: Value, step: MapValue, path: str, names: Names, engine: dict[str, Any]
-) -> AnyStep | None:
-    context, report = reader.context, reader.context.report
-    name = context.flow_name(value)
+def _call(part: Part) -> AnyStep | None:
+    report = part.context.report
+    name = part.context.flow_name(part.value)
     inputs = Template({})
-    if (written := step.get("with")) is not None and context.map_of(written, "with") is not None:
-        walk = Walk(report, names.input())
-        inputs = walk.template(walk.walk(written, inspect.AnyType(), Meta("with")))
-    detach = step.get("detach")
+    if (written := part.step.get("with")) is not None:
+        part.context.map_of(written, "with")
+        inputs = part.data(written, "with")
+    detach = part.step.get("detach")
+    detached = isinstance(detach, Scalar) and detach.value is True
     if detach is not None and not (isinstance(detach, Scalar) and isinstance(detach.value, bool)):
         report.error(detach, "detach takes true or false")
-    detached = isinstance(detach, Scalar) and detach.value is True
-    return None if name is None else CallStep(flow=name, inputs=inputs, detach=detached, **engine)
+    if name is None:
+        return None
+    return CallStep(flow=name, inputs=inputs, detach=detached, **part.engine)
+
+
+_FORMS: Mapping[str, Callable[[Part], AnyStep | None]] = {
+    "do": _group,
+    "parallel": _parallel,
+    "choose": _choose,
+    "repeat": _repeat,
+    "wait": _wait,
+    "call": _call,
+}

@@ -9,45 +9,36 @@ from msgspec.inspect import AnyType
 from reactor.expr.template import Template
 from reactor.loading import texts
 from reactor.loading.advice import advise
-from reactor.loading.configs import Meta, Walk, info
+from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
+from reactor.loading.fitting import names_of
 from reactor.loading.hints import FLOW_HINTS
 from reactor.loading.names import EVENT_FIELDS, Names, refused_env
-from reactor.loading.retries import default_retry, read_retry
+from reactor.loading.sharing import read_keep, read_limits, read_run
 from reactor.loading.step_ids import step_ids
-from reactor.loading.steps import Limits, StepReader, judge_vars
+from reactor.loading.steps import StepReader, judge_vars
 from reactor.loading.triggers import Sketch, read_trigger, sketch_triggers
-from reactor.loading.values import (
-    NOWHERE,
-    Entry,
-    ListValue,
-    MapValue,
-    Scalar,
-    Value,
-    from_plain,
-    plain,
-)
+from reactor.loading.values import ListValue, MapValue, Scalar, Value, plain
 from reactor.loading.version import document_of, version_of
-from reactor.loading.words import FlowWords, KeepWords, RunWords
-from reactor.model.flow import ActionStep, Flow, Keep, Run
+from reactor.loading.words import FlowWords
+from reactor.model.flow import ActionStep, Flow
 
-FLOW_KEYS = tuple(field.encode_name for field in info(FlowWords).fields)  # type: ignore[attr-defined]
+FLOW_KEYS = names_of(FlowWords)
 # Where the dead-letter store is told as well: requests and publishing.
 _DEAD_LETTER_WORDS = ("http", "emit")
-_LATER_RUN = ("cancel_on", "lock", "priority")
 _SIMPLE = ("about", "enabled", "labels")
 
 
 def read_flow(value: MapValue, context: Context, text: str = "") -> Flow | None:
     """The flow of a document; None where its problems leave none."""
     report, defaults = context.report, context.loading.defaults
-    failed_before = len([p for p in report.problems if p.severity == "error"])
+    errors_before = report.errors
     _unknown_keys(value, context)
     name = context.flow_name(value.get("flow") or value.first)
     sketches = _sketches(value, context)
     names = _names(value, sketches, context, text)
     simple = MapValue(
-        tuple(entry for entry in value.entries if entry.key.text in ("flow", *_SIMPLE)), value.at
+        tuple(entry for entry in value.entries if entry.key.text in _SIMPLE), value.at
     )
     read = context.shape(simple, FlowWords, "a flow", names.trigger())
     triggers = tuple(read_trigger(sketch, names, context) for sketch in sketches)
@@ -59,9 +50,9 @@ def read_flow(value: MapValue, context: Context, text: str = "") -> Flow | None:
     }
     vars_, secret, tainted, step_names = _vars(value, flow_names, context)
     ids = step_ids(value, context)
-    later = {step: f"step '{step}' comes after; move it up" for step in ids.values()}
+    later = {f"steps.{step}": f"step '{step}' comes after; move it up" for step in ids.values()}
     step_names = step_names.hiding(later)
-    reader = StepReader(context, ids, _limits(value, step_names, context))
+    reader = StepReader(context, ids, read_limits(value, step_names, context))
     reader.secret_vars |= secret
     reader.tainted_vars |= tainted
     do, after = reader.steps(value.get("do"), "do", step_names)
@@ -72,13 +63,12 @@ def read_flow(value: MapValue, context: Context, text: str = "") -> Flow | None:
     if (written := value.get("output")) is not None:
         output = reader.output(written, last)
     dead_letter = _dead_letter(value.get("dead_letter"), reader, failing)
-    run = _run(value.get("run"), flow_names, context)
-    keep = _keep(value.get("keep"), context)
+    run = read_run(value.get("run"), flow_names, context)
+    keep = read_keep(value.get("keep"), context)
     _check_do(value, context)
     _check_tests(value.get("tests"), context)
-    if name is None or len([p for p in report.problems if p.severity == "error"]) > failed_before:
+    if name is None or read is None or report.errors > errors_before:
         return None
-    assert read is not None
     document = document_of(value, defaults)
     flow = Flow(
         name=name,
@@ -115,7 +105,9 @@ def _unknown_keys(value: MapValue, context: Context) -> None:
             continue
         catalog = context.loading.catalog
         if word in catalog.words("action") and word not in catalog.words("source"):
-            context.report.error(entry.key, f"'{word}' is a step: write it under do, begun with '- '")
+            context.report.error(
+                entry.key, f"'{word}' is a step: write it under do, begun with '- '"
+            )
             continue
         if word in catalog.words("source"):
             message = f"'{word}' is a source or an action: write it under when or under do"
@@ -131,9 +123,10 @@ def _unknown_keys(value: MapValue, context: Context) -> None:
 def _sketches(value: MapValue, context: Context) -> list[Sketch]:
     when = value.get("when")
     if when is None:
-        if not any(key in value.keys() for key in ("on", "trigger", "triggers", "true", "input")):
+        if not any(key in value.names for key in ("on", "trigger", "triggers", "true", "input")):
             context.report.error(
-                value.first, "when is missing: a flow begins with a trigger, such as when: {call: {}}"
+                value.first,
+                "when is missing: a flow begins with a trigger, such as when: {call: {}}",
             )
         return []
     return sketch_triggers(when, context)
@@ -143,16 +136,20 @@ def _names(value: MapValue, sketches: list[Sketch], context: Context, text: str)
     loading = context.loading
     constants: set[str] = set()
     every: set[str] = set()
+    secret: set[str] = set()
     written = value.get("vars")
     if isinstance(written, MapValue):
         for entry in written.entries:
             every.add(entry.key.text)
             if not _computed(entry.value):
                 constants.add(entry.key.text)
+            elif "secrets." in str(plain(entry.value)):
+                secret.add(entry.key.text)
     return Names(
         event=_union(sketches),
         constants=frozenset(constants),
         vars=frozenset(every),
+        secret_vars=frozenset(secret),
         env=loading.env,
         env_refused=refused_env(text, loading.env),
         tz=loading.defaults.tz,
@@ -188,7 +185,8 @@ def _vars(
     secret: set[str] = set()
     tainted: set[str] = set()
     written = value.get("vars")
-    above = msgspec.structs.replace(names, vars=names.constants)
+    below = {f"vars.{name}": f"vars.{name} stands below; move it up" for name in names.vars}
+    above = msgspec.structs.replace(names, vars=names.constants).hiding(below)
     all_vars = context.map_of(written, "vars") if written is not None else None
     for entry in all_vars.entries if all_vars is not None else ():
         name = context.identifier(entry.key, "names of vars") or entry.key.text
@@ -202,63 +200,6 @@ def _vars(
     return tuple(found), secret, tainted, names.with_vars((), secret)
 
 
-def _limits(value: MapValue, names: Names, context: Context) -> Limits:
-    scope = names.with_more("error").condition()
-    timeout = value.get("timeout")
-    secs = context.loading.defaults.timeout_secs
-    if timeout is not None:
-        only = MapValue((Entry(Scalar("timeout", "timeout", timeout.at), timeout), _name()), timeout.at)
-        read = context.shape(only, FlowWords, "a flow", scope)
-        secs = None if read is None or read.timeout is None else float(read.timeout)
-    if (retry := value.get("retry")) is not None:
-        return Limits(read_retry(retry, scope, context), secs)
-    return Limits(default_retry(scope, context), secs)
-
-
-def _name() -> Entry:
-    return Entry(Scalar("flow", "flow", NOWHERE), Scalar("x", "x", NOWHERE))
-
-
-def _run(value: Value | None, names: Names, context: Context) -> Run:
-    if value is None:
-        written = context.loading.defaults.run
-        if written is None:
-            return Run()
-        value = from_plain(written)
-    if isinstance(value, Scalar):
-        value = MapValue((Entry(Scalar("mode", "mode", value.at), value),), value.at)
-
-    def unknown(entry: Entry, around: MapValue, known: list[str]) -> bool:
-        if entry.key.text in _LATER_RUN:
-            context.later(entry.key, entry.key.text, known)
-            return True
-        return False
-
-    read = context.shape(value, RunWords, "run", names.trigger(), unknown)
-    if read is None:
-        return Run()
-    return Run(
-        mode=read.mode,
-        max=read.max,
-        key=read.key,
-        hold_on_fail=read.on_fail == "hold",
-        timeout_secs=None if read.timeout is None else float(read.timeout),
-    )
-
-
-def _keep(value: Value | None, context: Context) -> Keep:
-    usual = context.loading.defaults.keep
-    if value is None:
-        return usual
-    read = context.shape(value, KeepWords, "keep", Names().trigger())
-    if read is None or not isinstance(value, MapValue):
-        return usual
-    return Keep(
-        float(read.ok) if value.entry("ok") else usual.ok_secs,
-        float(read.failed) if value.entry("failed") else usual.failed_secs,
-    )
-
-
 def _dead_letter(value: Value | None, reader: StepReader, names: Names) -> ActionStep | None:
     if value is None:
         return None
@@ -269,7 +210,9 @@ def _dead_letter(value: Value | None, reader: StepReader, names: Names) -> Actio
     step, _ = reader.step(entries, "dead_letter", names)
     if isinstance(step, ActionStep) and step.action not in _DEAD_LETTER_WORDS:
         words = " or ".join(_DEAD_LETTER_WORDS)
-        message = f"dead_letter publishes: {words}, not {step.action}; other steps stand in on_error"
+        message = (
+            f"dead_letter publishes: {words}, not {step.action}; other steps stand in on_error"
+        )
         context.report.error(entries.first, message)
     return step if isinstance(step, ActionStep) else None
 
@@ -278,7 +221,9 @@ def _check_do(value: MapValue, context: Context) -> None:
     do = value.get("do")
     if isinstance(do, ListValue) and not do.items:
         context.report.error(do, "do is empty: a flow does at least one step")
-    if do is None and not any(key in value.keys() for key in ("steps", "actions", "action", "jobs", "tasks")):
+    if do is None and not any(
+        key in value.names for key in ("steps", "actions", "action", "jobs", "tasks")
+    ):
         when = value.get("when")
         triggers = when.items if isinstance(when, ListValue) else (when,)
         remembers = all(isinstance(t, MapValue) and t.entry("remember") for t in triggers)

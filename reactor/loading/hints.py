@@ -9,6 +9,11 @@ _CONDITION = "a condition is only_if (must hold) or unless (must not)"
 _GITHUB = "you may come from GitHub Actions: on → when, steps → do, if → only_if"
 _HOME = "you may come from Home Assistant: triggers → when, conditions → only_if, actions → do"
 
+_RUN = (
+    "no action 'run'; a script: shell: {run: echo hi} "
+    "('run:' on the flow says how executions share the machine)"
+)
+
 FLOW_HINTS: Mapping[str, Hint] = {
     "on": (f"a flow begins with when; {_GITHUB}", "when"),
     "true": (f"a flow begins with when; {_GITHUB}", "when"),
@@ -33,7 +38,10 @@ FLOW_HINTS: Mapping[str, Hint] = {
     "env": ("names for values stand in vars; env.NAME reads the environment", "vars"),
     "variables": ("names for values stand in vars", "vars"),
     "inputs": ("inputs belong to the call source: when: {call: {inputs: {…}}}", None),
-    "input": ("you may come from Benthos: input → when, pipeline → do, output → the last step", "when"),
+    "input": (
+        "you may come from Benthos: input → when, pipeline → do, output → the last step",
+        "when",
+    ),
     "pipeline": ("you may come from Benthos: input → when, pipeline → do", "do"),
     "schedule": ("a schedule is a trigger: when: {schedule: {cron: …}}", "when"),
     "tasks": ("the steps of a flow stand under do", "do"),
@@ -51,11 +59,7 @@ STEP_HINTS: Mapping[str, Hint] = {
     "when": (_CONDITION, "only_if"),
     "name": ("what a step is for stands in about, what it is called in id", "about"),
     "description": ("what a step is for stands in about", "about"),
-    "run": (
-        "no action 'run'; a script: shell: {run: echo hi} "
-        "('run:' on the flow says how executions share the machine)",
-        None,
-    ),
+    "run": (_RUN, None),
     "uses": ("there are no packages of steps: a step has one action, such as http or shell", None),
     "with": ("with stands beside call; other actions take their fields under their own key", None),
     "continue-on-error": ("on_error: continue", None),
@@ -112,7 +116,10 @@ RETRY_HINTS: Mapping[str, Hint] = {
     "limit": ("max counts the attempts after the first: retry: {max: 5}", "max"),
     "times": ("max counts the attempts after the first: retry: {max: 5}", "max"),
     "multiplier": ("the delay grows by factor", "factor"),
-    "timeout": ("timeout stands beside retry and bounds one attempt; all of them: within", "within"),
+    "timeout": (
+        "timeout stands beside retry and bounds one attempt; all of them: within",
+        "within",
+    ),
     "if": (_CONDITION, "only_if"),
     "on": ("which failures: retry: {max: 5, only_if: error.status >= 500}", "only_if"),
 }

@@ -1,4 +1,4 @@
-"""Unquoted texts inside `{…}` and `[…]` that YAML cut apart, and `{{ }}` that YAML took for a map."""
+"""Unquoted texts in `{…}` and `[…]` that YAML cut apart, and `{{ }}` that it took for a map."""
 
 import re
 
@@ -94,7 +94,9 @@ def extent(line: str, start: int, *, in_list: bool = False) -> tuple[str, int]:
             closing.append(_OPEN[sign])
         elif closing and sign == closing[-1]:
             closing.pop()
-        elif not closing and (sign in ")]}" or _NEXT_KEY.match(line, index) or (in_list and sign == ",")):
+        elif not closing and (
+            sign in ")]}" or _NEXT_KEY.match(line, index) or (in_list and sign == ",")
+        ):
             return line[start:index].rstrip(), start + len(line[start:index].rstrip())
     text = line[start:].rstrip()
     return text, start + len(text)

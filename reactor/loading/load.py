@@ -12,7 +12,7 @@ from reactor.loading.context import Context, Loading
 from reactor.loading.flows import read_flow
 from reactor.loading.reading import decode_text, read_documents
 from reactor.loading.report import Report
-from reactor.loading.values import At, MapValue, Value, from_plain
+from reactor.loading.values import At, MapValue, Value, map_from_plain
 from reactor.loading.version import DEFAULTS_KEY, defaults_of
 from reactor.model.flow import Flow
 from reactor.problem import Problem
@@ -83,11 +83,10 @@ def load_document(document: Mapping[str, Any], loading: Loading) -> Flow:
 
     Raises InvalidFlow where the words of today no longer take it.
     """
-    value = from_plain({key: part for key, part in document.items() if key != DEFAULTS_KEY})
+    value = map_from_plain({key: part for key, part in document.items() if key != DEFAULTS_KEY})
     name = str(document.get("flow", "a stored flow"))
     report = Report(name)
     then = msgspec.structs.replace(loading, defaults=defaults_of(document, loading.defaults))
-    assert isinstance(value, MapValue)
     flow = read_flow(value, Context(then, report))
     if flow is None:
         errors = (problem.message for problem in report.problems if problem.severity == "error")
@@ -109,7 +108,8 @@ def _load(text: str, report: Report, loading: Loading) -> Loaded:
 def _document(value: Value, context: Context, text: str) -> Flow | None:
     report = context.report
     if not isinstance(value, MapValue):
-        report.error(value, "a document is a map that begins with flow: NAME")
+        if not report.failed:
+            report.error(value, "a document is a map that begins with flow: NAME")
         return None
     if not value.entries:
         report.error(value, "the document is empty: a flow begins with flow: NAME")
@@ -119,12 +119,14 @@ def _document(value: Value, context: Context, text: str) -> Flow | None:
         context.later(value.entries[0].key, f"{first}:", ["flow: documents"])
         return None
     if first == "tests" and value.entry("flow") is None:
-        report.error(value.first, "tests stand in their flow, or in a file NAME.test.yaml beside it")
+        report.error(
+            value.first, "tests stand in their flow, or in a file NAME.test.yaml beside it"
+        )
         return None
     if value.entry("flow") is None:
         # Other keys are still explained, so that one look mends all.
         report.error(value.first, "flow is missing: a flow begins with flow: NAME")
-        named = MapValue((*from_plain({"flow": "unnamed"}).entries, *value.entries), value.at)  # type: ignore[union-attr]
+        named = MapValue((*map_from_plain({"flow": "unnamed"}).entries, *value.entries), value.at)
         read_flow(named, context, text)
         return None
     if first != "flow":
@@ -138,5 +140,7 @@ def _same_names(flows: list[Flow], report: Report) -> None:
         if (before := seen.get(flow.name)) is not None:
             where = flow.place
             at = At(where.line, where.column, where.line, where.column + 4)
-            report.error(at, f"two flows are called '{flow.name}', the first on line {before.place.line}")
+            report.error(
+                at, f"two flows are called '{flow.name}', the first on line {before.place.line}"
+            )
         seen.setdefault(flow.name, flow)

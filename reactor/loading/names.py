@@ -12,7 +12,9 @@ EVENT_FIELDS = frozenset({"id", "trigger", "source", "type", "time", "key", "dat
 EXECUTION_FIELDS = frozenset({"id", "flow", "version", "started", "attempt"})
 ERROR_FIELDS = frozenset({"step", "kind", "message", "status", "attempts", "output", "item"})
 # What event data may have written; a var that reads one of them is tainted.
-DATA_ROOTS = frozenset({"event", "events", "incoming", "steps", "state", "item", "error", "branches"})
+DATA_ROOTS = frozenset(
+    {"event", "events", "incoming", "steps", "state", "item", "error", "branches"}
+)
 
 _ELSEWHERE: Mapping[str, str] = {
     "error": "error is there in on_error, undo, finally and retry only",
@@ -31,7 +33,7 @@ class Names(Struct, frozen=True, kw_only=True):
     """Everything that a place in a flow may name.
 
     `constants` are vars known at load, `vars` those of the execution so far, `secret_vars` those
-    that hold a secret. `steps` may be read; `hidden` says for other steps why not. `more` are roots
+    that hold a secret. `steps` may be read; `hidden` says for other paths why not. `more` are roots
     such as `item` that exist only here.
     """
 
@@ -57,7 +59,7 @@ class Names(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, steps=self.steps | frozenset(steps))
 
     def hiding(self, hidden: Mapping[str, str]) -> "Names":
-        """The same where these steps may not be read, each with its reason."""
+        """The same where these paths may not be read, each with its reason."""
         return msgspec.structs.replace(self, hidden={**self.hidden, **hidden})
 
     def with_vars(self, names: Iterable[str], secret: Iterable[str] = ()) -> "Names":
@@ -70,7 +72,7 @@ class Names(Struct, frozen=True, kw_only=True):
 
     def settings(self) -> Scope:
         """For what stands under a source's key: read before there is an event."""
-        absent = {name: _TOO_EARLY for name in ("event", "events", "steps", "execution", "state")}
+        absent = dict.fromkeys(("event", "events", "steps", "execution", "state"), _TOO_EARLY)
         roots = {"secrets": None, "env": self.env, "vars": self.constants, "flow": None}
         return self._scope(roots, {**absent, **self._early_vars()})
 
@@ -85,6 +87,7 @@ class Names(Struct, frozen=True, kw_only=True):
             "execution": "no execution exists yet",
             "secrets": _NO_SECRETS,
             **self._early_vars(),
+            **self._secret_vars(),
         }
         return self._scope(roots, absent)
 
@@ -97,15 +100,7 @@ class Names(Struct, frozen=True, kw_only=True):
 
     def condition(self) -> Scope:
         """For conditions and other expressions of the engine."""
-        absent = {
-            "secrets": _NO_SECRETS,
-            **{
-                f"vars.{name}": f"vars.{name} holds a secret; secrets are compared by verify: "
-                f"{{api-key: {{query: {name}, secrets: […]}}}}"
-                for name in self.secret_vars
-            },
-        }
-        return self._scope(self._roots(), absent)
+        return self._scope(self._roots(), {"secrets": _NO_SECRETS, **self._secret_vars()})
 
     def kept(self) -> Scope:
         """For what `set` stores."""
@@ -137,10 +132,16 @@ class Names(Struct, frozen=True, kw_only=True):
         self, roots: Mapping[str, frozenset[str] | None], absent: Mapping[str, str]
     ) -> Scope:
         missing = {name: text for name, text in _ELSEWHERE.items() if name not in roots}
-        steps = {f"steps.{step}": text for step, text in self.hidden.items()} if "steps" in roots else {}
-        for step in self.steps:
-            steps.pop(f"steps.{step}", None)
-        return Scope(roots, {**missing, **steps, **self.env_refused, **absent}, self.tz)
+        known = {f"{root}.{field}" for root in ("steps", "vars") for field in roots.get(root) or ()}
+        hidden = {path: text for path, text in self.hidden.items() if path not in known}
+        return Scope(roots, {**missing, **hidden, **self.env_refused, **absent}, self.tz)
+
+    def _secret_vars(self) -> dict[str, str]:
+        return {
+            f"vars.{name}": f"vars.{name} holds a secret; secrets are compared by verify: "
+            f"{{api-key: {{query: {name}, secrets: […]}}}}"
+            for name in self.secret_vars
+        }
 
     def _early_vars(self) -> dict[str, str]:
         return {

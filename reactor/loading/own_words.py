@@ -21,7 +21,7 @@ def read_vars(value: Value, names: Names, context: Context) -> tuple[Template, s
     for entry in entries.entries:
         context.identifier(entry.key, "names of vars")
     walk = Walk(context.report, names.input())
-    return walk.template(walk.walk(entries, AnyType(), Meta("vars"))), set(entries.keys())
+    return walk.template(walk.walk(entries, AnyType(), Meta("vars"))), set(entries.names)
 
 
 def read_set(value: Value, names: Names, context: Context) -> Template:

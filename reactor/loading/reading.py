@@ -34,7 +34,7 @@ _OCTAL = re.compile(r"0o[0-7]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_WORDS: dict[str, None | bool] = {
+_WORDS: dict[str, bool | None] = {
     "": None,
     "~": None,
     **dict.fromkeys(("null", "Null", "NULL"), None),
@@ -107,6 +107,8 @@ class _Builder:
     def _value(self, event: Event, depth: int) -> Value:
         if isinstance(event, AliasEvent):
             return self._alias(event)
+        if not isinstance(event, ScalarEvent | SequenceStartEvent | MappingStartEvent):
+            raise _Broken
         at = _at(event)
         if depth > MAX_DEPTH:
             self._report.error(at, f"nested over {MAX_DEPTH} deep: split the flow with call")
@@ -131,9 +133,11 @@ class _Builder:
 
     def _alias(self, event: AliasEvent) -> Value:
         at = _at(event)
-        nothing = Scalar(None, "null", at)
+        nothing = Scalar("", "", at, "guess")
         if event.anchor not in self._anchors:
-            message = f"no anchor &{event.anchor} stands before this: quote a text that begins with *"
+            message = (
+                f"no anchor &{event.anchor} stands before this: quote a text that begins with *"
+            )
             self._report.error(at, message)
             return nothing
         found = self._anchors[event.anchor]
@@ -144,12 +148,17 @@ class _Builder:
         self._expanded += count
         self._count += count
         if self._expanded > MAX_EXPANDED:
-            self._report.error(at, f"aliases expand to over {MAX_EXPANDED:,} values: write them out")
+            self._report.error(
+                at, f"aliases expand to over {MAX_EXPANDED:,} values: write them out"
+            )
             raise _Broken
         return value
 
     def _scalar(self, event: ScalarEvent, at: At) -> Scalar:
         text: str = event.value
+        if event.tag is not None and not text and not event.style:
+            # A reported tag took the text with it; what stands there now is nobody's mistake.
+            return Scalar("true", "true", at, "guess")
         scalar = Scalar(text, text, at, event.style or None)
         if event.style or (event.tag is not None and not event.implicit[0]):
             return scalar
@@ -167,7 +176,7 @@ class _Builder:
             return None
         return line[: scalar.at.column - 1].lstrip() + quoted(line[scalar.at.column - 1 :].rstrip())
 
-    def _resolve(self, text: str, at: At) -> None | bool | int | float | str:
+    def _resolve(self, text: str, at: At) -> bool | int | float | str | None:
         if text in _WORDS:
             return _WORDS[text]
         if not (text[0].isdigit() or text[0] in "+-."):
@@ -179,7 +188,9 @@ class _Builder:
         elif _FLOAT.fullmatch(text):
             value = float(text)
             if math.isinf(value):
-                self._report.error(at, f"{text} is too large for a number: quote it if it is a text")
+                self._report.error(
+                    at, f"{text} is too large for a number: quote it if it is a text"
+                )
             return value
         elif _SPECIAL_FLOAT.fullmatch(text):
             self._report.error(at, f"{text} is no number here: quote it if it is a text")
@@ -208,6 +219,9 @@ class _Builder:
             if not isinstance(key, Scalar):
                 braces = key
                 continue
+            if isinstance(value, Scalar) and value.text == "" and value.style is None:
+                # YAML places what is not there at the next thing; people look at the key.
+                value = Scalar(None, "", key.at)
             self._add(entries, Entry(key, value))
         at = _at(start, event)
         if braces is not None:
@@ -221,10 +235,14 @@ class _Builder:
     def _add(self, entries: dict[str, Entry], entry: Entry) -> None:
         name = entry.key.text
         if name == "<<" and entry.key.style is None:
-            self._report.error(entry.key, "<< is not read: write the keys out, or use an alias as a value")
+            self._report.error(
+                entry.key, "<< is not read: write the keys out, or use an alias as a value"
+            )
         elif name in entries:
             first = entries[name].key.at.line
-            self._report.error(entry.key, f"'{name}' stands twice in this map, first on line {first}")
+            self._report.error(
+                entry.key, f"'{name}' stands twice in this map, first on line {first}"
+            )
         else:
             entries[name] = entry
 

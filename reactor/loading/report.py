@@ -19,9 +19,14 @@ class Report:
         self._found: dict[tuple[int, int, str], Problem] = {}
 
     @property
+    def errors(self) -> int:
+        """How many of the problems are errors."""
+        return sum(problem.severity == "error" for problem in self._found.values())
+
+    @property
     def failed(self) -> bool:
         """Whether there is an error among the problems."""
-        return any(problem.severity == "error" for problem in self._found.values())
+        return self.errors > 0
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -1,4 +1,4 @@
-"""`retry` in its forms, and which one counts: the step's, the flow's or the default, never mixed."""
+"""`retry` in its forms, and which one counts: the step's, the flow's or the default."""
 
 from reactor.expr.scope import Scope
 from reactor.loading.context import Context
@@ -16,7 +16,9 @@ def read_retry(value: Value, scope: Scope, context: Context) -> Retry | None:
     if isinstance(value, Scalar):
         if isinstance(value.value, int) and not isinstance(value.value, bool) and value.value >= 0:
             return Retry(max=value.value)
-        remedy = "retry takes a number of attempts after the first, or a map such as {max: 5, within: 6h}"
+        remedy = (
+            "retry takes the number of attempts after the first, or a map: {max: 5, within: 6h}"
+        )
         if value.text in ("none", "never", "false", "off"):
             remedy = "retry: 0 switches it off"
         report.error(value, remedy)
@@ -25,7 +27,7 @@ def read_retry(value: Value, scope: Scope, context: Context) -> Retry | None:
     def unknown(entry: Entry, around: MapValue, known: list[str]) -> bool:
         return context.hinted(entry, RETRY_HINTS, "in retry")
 
-    read = context.shape(value, RetryWords, "retry", scope, unknown)
+    read = context.shape(value, RetryWords, "retry", scope, unknown=unknown)
     if read is None:
         return None
     if isinstance(value, MapValue) and read.max is None and read.within is None:

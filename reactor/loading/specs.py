@@ -1,21 +1,20 @@
 """What stands under a source's or an action's key: checked against its Spec, made a template."""
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from typing import Any, Literal
 
 from msgspec import Struct, inspect
 
 from reactor.expr.scope import Scope
 from reactor.expr.template import Template
-from reactor.loading import hints
-from reactor.loading.configs import Meta, Walk, has_template, info
+from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
+from reactor.loading.fitting import fields_of, has_template, info, names_of
 from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value, inside, kind, plain
 from reactor.plugin.decode import DecodeFailed, decode
 from reactor.plugin.spec import Spec
 
 NOTHING = Template(None)
-_NO_HINTS: Mapping[str, hints.Hint] = {}
 
 
 class Written(Struct, frozen=True):
@@ -32,6 +31,7 @@ class Written(Struct, frozen=True):
 class Beside(Struct, frozen=True):
     """Keys that belong beside the word and not inside it."""
 
+    kind: Literal["source", "action"]
     keys: tuple[str, ...]
     entry: Entry
 
@@ -41,17 +41,18 @@ def read_config(
     spec: Spec,
     context: Context,
     scope: Scope,
+    *,
     deferred: Scope | None = None,
     beside: Beside | None = None,
 ) -> Written:
     """The config of a word; every problem in it is reported."""
     report = context.report
-    failed_before = len(report.problems)
+    errors_before = report.errors
 
     def unknown(entry: Entry, around: MapValue, known: list[str]) -> bool:
         if around is not value or beside is None or entry.key.text not in beside.keys:
             return False
-        _belongs_beside(entry, around, beside, context)
+        belongs_beside(around, beside, context)
         return True
 
     type_ = info(spec.config)
@@ -64,12 +65,12 @@ def read_config(
     data = walk.walk(value, type_, Meta(spec.word))
     if isinstance(value, MapValue) and isinstance(data, dict):
         _one_of(value, spec, context)
-        if spec.check is not None and len(report.problems) == failed_before:
+        if spec.check is not None and report.errors == errors_before:
             for path, message in spec.check(data):
                 report.error(inside(value, path), message)
     template = walk.template(data)
     typed = None
-    if template.constant and len(report.problems) == failed_before:
+    if template.constant and report.errors == errors_before:
         try:
             typed = decode(template.render({}), spec.config)
         except DecodeFailed as error:
@@ -78,17 +79,31 @@ def read_config(
 
 
 def marked_fields(spec: Spec, mark: str, data: Any) -> frozenset[str]:
-    """The fields of a config that a `doc()` marks as strict or authored, of those that are written."""
-    type_ = info(spec.config)
-    if not isinstance(type_, inspect.StructType) or not isinstance(data, dict):
+    """The written fields of a config that `doc()` marks as strict or authored."""
+    if not isinstance(data, dict):
         return frozenset()
     return frozenset(
         field.encode_name
-        for field in type_.fields
+        for field in fields_of(spec.config)
         if field.encode_name in data
         and isinstance(field.type, inspect.Metadata)
         and (field.type.extra or {}).get(mark)
     )
+
+
+def check_later_action(word: Entry, context: Context) -> None:
+    """What is wrong with an action of the language even before this build has it."""
+    if word.key.text != "sql" or not isinstance(word.value, MapValue):
+        return
+    for key in ("query", "execute"):
+        text = word.value.get(key)
+        if isinstance(text, Scalar) and has_template(text):
+            found = re.search(r"\$\{\{.*?\}\}", text.text)
+            value = found[0] if found else "${{ … }}"
+            context.report.error(
+                text,
+                f'data goes through params: {key}: "… = $1", params: ["{value}"]',
+            )
 
 
 def _opened(value: Value, spec: Spec) -> tuple[Value, str | None]:
@@ -105,11 +120,19 @@ def _needs_map(type_: inspect.Type) -> bool:
 
 def _not_a_map(value: Value, spec: Spec, context: Context) -> None:
     example = f": {spec.examples[0]}" if spec.examples else ""
-    fields = [field.encode_name for field in info(spec.config).fields]  # type: ignore[attr-defined]
-    if isinstance(value, Scalar) and value.value is None and spec.kind == "source" and not any(
-        field.required for field in info(spec.config).fields  # type: ignore[attr-defined]
+    fields = names_of(spec.config)
+    if (
+        isinstance(value, Scalar)
+        and value.value is None
+        and spec.kind == "source"
+        and not any(
+            field.required
+            for field in info(spec.config).fields  # type: ignore[attr-defined]
+        )
     ):
-        context.report.error(value, f"{spec.word} takes a map, also an empty one: {spec.word}: {{}}")
+        context.report.error(
+            value, f"{spec.word} takes a map, also an empty one: {spec.word}: {{}}"
+        )
         return
     if isinstance(value, Scalar | ListValue) and "args" in fields:
         words = value.text.split() if isinstance(value, Scalar) else [str(i) for i in plain(value)]
@@ -136,19 +159,20 @@ def _one_of(value: MapValue, spec: Spec, context: Context) -> None:
             context.report.error(entry.key, message)
 
 
-def _belongs_beside(entry: Entry, around: MapValue, beside: Beside, context: Context) -> None:
+def belongs_beside(around: MapValue, beside: Beside, context: Context) -> None:
+    """Report the engine's keys that stand inside a source's or an action's map."""
     report = context.report
     word = beside.entry.key.text
     wrong = [each for each in around.entries if each.key.text in beside.keys]
+    if not wrong:
+        return
     names = [each.key.text for each in wrong]
     listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
     verb = "belongs" if len(names) == 1 else "belong"
-    if entry is not wrong[0]:
-        return
     report.error(
-        entry.key,
-        f"{listed} {verb} beside {word}, not inside: what the {'source' if 'key' in beside.keys else 'action'} "
-        "knows stands inside, what the engine knows beside",
+        wrong[0].key,
+        f"{listed} {verb} beside {word}, not inside: what the {beside.kind} knows stands inside, "
+        "what the engine knows beside",
         repaired=_moved_out(around, wrong, beside, context),
     )
 
@@ -161,9 +185,7 @@ def _moved_out(
     ends = {around.at.line, *(each.value.at.end_line for each in around.entries)}
     if around.inline and ends == {number}:
         line = report.line(number)
-        kept = ", ".join(
-            _source(line, each) for each in around.entries if each not in wrong
-        )
+        kept = ", ".join(_source(line, each) for each in around.entries if each not in wrong)
         lead = line[: beside.entry.key.at.column - 1]
         indent = " " * len(lead)
         rest = [indent + _source(line, each) for each in wrong]

@@ -1,13 +1,14 @@
 """Which step is called what: every step of a flow by its path, before any of them is read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from reactor.loading.configs import info
 from reactor.loading.context import Context
+from reactor.loading.fitting import names_of
 from reactor.loading.values import Entry, ListValue, MapValue, Value
 from reactor.loading.words import StepWords
 
-STEP_KEYS = tuple(field.encode_name for field in info(StepWords).fields)  # type: ignore[attr-defined]
+STEP_KEYS = names_of(StepWords)
 # Control words, each with the keys that stand beside it.
 CONTROL_KEYS: dict[str, tuple[str, ...]] = {
     "do": (),
@@ -68,14 +69,14 @@ def step_ids(flow: MapValue, context: Context) -> dict[str, str]:
     return ids
 
 
-def inside(ids: dict[str, str], path: str) -> list[str]:
+def inside(ids: Mapping[str, str], path: str) -> list[str]:
     """The ids of all steps below a path."""
     return [name for at, name in ids.items() if at.startswith(path + ".")]
 
 
 def action_entries(step: MapValue) -> list[Entry]:
     """The entries of a step that are not the engine's: its action, and what is unknown."""
-    beside = {key for word in step.keys() for key in CONTROL_KEYS.get(word, ())}
+    beside = {key for each in step.entries for key in CONTROL_KEYS.get(each.key.text, ())}
     return [
         entry
         for entry in step.entries
@@ -101,3 +102,28 @@ def _default(step: MapValue) -> str:
     return word.replace(".", "_").replace("-", "_")
 
 
+def written_step(document: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """A step as its document has it, found by its path."""
+    step: Any = document
+    parts = iter(path.split("."))
+    for name in parts:
+        if name == "dead_letter":
+            return document[name]  # type: ignore[no-any-return]
+        index = int(next(parts))
+        step = _written_list(step, name)[index]
+    return step  # type: ignore[no-any-return]
+
+
+def _written_list(step: Mapping[str, Any], name: str) -> list[Any]:
+    found: Any
+    if name.isdigit():
+        found = step["choose"][int(name)]["do"]
+    elif name in step:
+        found = step[name]
+    elif name == "do":
+        found = step["repeat"]["do"]
+    elif name == "notify":
+        found = step["wait"]["notify"]
+    else:
+        found = step["parallel"][name]
+    return found  # type: ignore[no-any-return]

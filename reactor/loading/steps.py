@@ -1,26 +1,27 @@
 """The steps of a flow, in order: what each does, and what it may name."""
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
 
 from reactor.expr.template import Template
 from reactor.loading import texts
-from reactor.loading.configs import Meta, Walk, info
+from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
+from reactor.loading.control import Part, read_control
 from reactor.loading.hints import ON_ERROR_WORDS, STEP_HINTS
 from reactor.loading.names import DATA_ROOTS, Names
 from reactor.loading.own_words import read_set, read_vars
 from reactor.loading.retries import OFF, read_retry
-from reactor.loading.specs import Beside, marked_fields, read_config
+from reactor.loading.sharing import Limits
+from reactor.loading.specs import Beside, check_later_action, marked_fields, read_config
 from reactor.loading.step_ids import CONTROL_KEYS, STEP_KEYS, action_entries, inside
 from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value
 from reactor.loading.words import StepWords
 from reactor.model.flow import ActionStep, AnyStep
-from reactor.model.retry import Retry
 from reactor.plugin.spec import Spec
 
 ACTION_TIMEOUT_SECS = 300.0
@@ -28,15 +29,9 @@ ACTION_TIMEOUT_SECS = 300.0
 LATER_CONTROL = frozenset({"do", "parallel", "choose", "repeat", "wait", "call"})
 LATER_STEP_KEYS = frozenset({"each", "at_once", "undo"})
 _BUILT_STEP_KEYS = tuple(key for key in STEP_KEYS if key not in LATER_STEP_KEYS)
+_HOST_COMPUTED = re.compile(r"\s*([a-z]+://[^/]*)?\$\{\{")
 # Names that an action evaluates per element, in fields that it evaluates itself.
 _ELEMENT_WORDS = frozenset({"map"})
-
-
-class Limits(Struct, frozen=True):
-    """What steps of a flow take when they say nothing."""
-
-    retry: Retry | None = None
-    timeout_secs: float | None = None
 
 
 class StepReader:
@@ -49,13 +44,19 @@ class StepReader:
         self.tainted_vars: set[str] = set()
         self.secret_vars: set[str] = set()
 
-    def steps(self, value: Value | None, path: str, names: Names) -> tuple[tuple[AnyStep, ...], Names]:
+    def steps(
+        self, value: Value | None, path: str, names: Names
+    ) -> tuple[tuple[AnyStep, ...], Names]:
         """The steps of a list, and what may be named after them."""
         if value is None:
             return (), names
         report = self.context.report
         if not isinstance(value, ListValue):
-            one = "begin each step with '- '" if isinstance(value, MapValue) else "a list of steps stands here"
+            one = (
+                "begin each step with '- '"
+                if isinstance(value, MapValue)
+                else "a list of steps stands here"
+            )
             report.error(value, f"{path.rpartition('.')[2]} takes a list of steps: {one}")
             return (), names
         found: list[AnyStep] = []
@@ -71,19 +72,23 @@ class StepReader:
 
     def step(self, value: MapValue, path: str, names: Names) -> tuple[AnyStep | None, Names]:
         """One step, and what may be named after it."""
-        from reactor.loading.control import read_control
-
         id_ = self.ids[path]
         own = f"steps.{id_} is this step itself: its result is there in output, undo and on_error"
-        within = names.hiding({id_: own})
+        within = names.hiding({f"steps.{id_}": own})
         word = self._word(value)
-        engine, item_names = self._engine_keys(value, path, within, word)
+        engine, item_names = self._engine_keys(value, path, within)
         after = names.after([id_, *inside(self.ids, path)])
         if word is None:
             return None, after
         if word.key.text in CONTROL_KEYS:
-            self._later(word.key, word.key.text)
-            return read_control(self, word, value, path, item_names, engine), after
+            if word.key.text in LATER_CONTROL:
+                self.context.later(
+                    word.key, word.key.text, self.context.loading.catalog.words("action")
+                )
+            part = Part(
+                self.context, self.ids, self.steps, word.value, value, path, item_names, engine
+            )
+            return read_control(word.key.text, part), after
         step, made = self._action(word, path, item_names, engine)
         return step, after.with_vars(made, self.secret_vars & made)
 
@@ -118,9 +123,15 @@ class StepReader:
         catalog = context.loading.catalog
         if missing:
             guess = catalog.nearest("action", word)
-            guess = guess or next(iter(get_close_matches(word, [*CONTROL_KEYS, *STEP_KEYS], 1)), None)
+            guess = guess or next(
+                iter(get_close_matches(word, [*CONTROL_KEYS, *STEP_KEYS], 1)), None
+            )
             known = ", ".join(catalog.words("action"))
-            message = f"no action '{word}'; did you mean {guess}" if guess else f"no action '{word}': there is {known}"
+            message = (
+                f"no action '{word}'; did you mean {guess}"
+                if guess
+                else f"no action '{word}': there is {known}"
+            )
         else:
             guess = next(iter(get_close_matches(word, STEP_KEYS, 1)), None)
             message = f"no key '{word}' on a step"
@@ -128,14 +139,8 @@ class StepReader:
         repaired = context.report.with_text(entry.key.at, guess) if guess else None
         context.report.error(entry.key, message, repaired=repaired)
 
-    def _later(self, where: Value, word: str) -> None:
-        if word in LATER_CONTROL:
-            self.context.later(where, word, self.context.loading.catalog.words("action"))
-        elif word in LATER_STEP_KEYS:
-            self.context.later(where, word, _BUILT_STEP_KEYS)
-
     def _engine_keys(
-        self, value: MapValue, path: str, names: Names, word: Entry | None
+        self, value: MapValue, path: str, names: Names
     ) -> tuple[dict[str, Any], Names]:
         """The engine's keys of a step as fields of the model, and the names inside the step."""
         context, report = self.context, self.context.report
@@ -144,7 +149,8 @@ class StepReader:
         own = item_names.after([id_])
         failing = own.with_more("error")
         for entry in value.entries:
-            self._later(entry.key, entry.key.text) if entry.key.text in LATER_STEP_KEYS else None
+            if entry.key.text in LATER_STEP_KEYS:
+                context.later(entry.key, entry.key.text, _BUILT_STEP_KEYS)
         fields: dict[str, Any] = {
             "id": id_,
             "path": path,
@@ -164,22 +170,19 @@ class StepReader:
         if (retry := value.get("retry")) is not None:
             fields["retry"] = read_retry(retry, failing.condition(), context)
             if fields.get("once"):
-                entry = value.entry("retry")
-                assert entry is not None
-                report.error(entry.key, "once means at most once: drop one of them, once or retry")
-        self._check_hint(value, word)
+                report.error(retry, "once means at most once: drop one of them, once or retry")
+        at_once = value.entry("at_once")
+        if at_once is not None and each is None:
+            report.error(at_once.key, "at_once needs each beside it")
         fields["on_error"] = self._on_error(value.get("on_error"), path, failing)
         if (output := value.get("output")) is not None:
             inside_names = own.after(inside(self.ids, path))
             fields["output"] = self.output(output, inside_names)
         if (undo := value.get("undo")) is not None:
-            fields["undo"], _ = self.steps(undo, f"{path}.undo", failing.after(inside(self.ids, path)))
+            fields["undo"], _ = self.steps(
+                undo, f"{path}.undo", failing.after(inside(self.ids, path))
+            )
         return fields, item_names
-
-    def _check_hint(self, value: MapValue, word: Entry | None) -> None:
-        report = self.context.report
-        if value.entry("at_once") and not value.entry("each"):
-            report.error(value.entry("at_once").key, "at_once needs each beside it")  # type: ignore[union-attr]
 
     def _each(self, value: MapValue, names: Names) -> tuple[Template | None, str, Names]:
         each, name = value.get("each"), "item"
@@ -193,7 +196,9 @@ class StepReader:
             name = self.context.identifier(each.entries[0].key, "names") or name
             each = each.entries[0].value
         elif "item" in names.more and _uses_item(value):
-            report.warning(each, "item is the inner loop's here; name the outer: each: {repo: vars.repos}")
+            report.warning(
+                each, "item is the inner loop's here; name the outer: each: {repo: vars.repos}"
+            )
         if isinstance(each, ListValue):
             walk = Walk(report, scope)
             listed = walk.template(walk.walk(each, msgspec.inspect.AnyType(), Meta("each")))
@@ -239,11 +244,11 @@ class StepReader:
     ) -> tuple[ActionStep | None, set[str]]:
         context, name = self.context, word.key.text
         catalog = context.loading.catalog
-        if catalog.later("action", name):
-            context.later(word.key, name, catalog.words("action"))
-            return None, set()
         spec = catalog.find("action", name)
-        assert spec is not None
+        if spec is None:
+            context.later(word.key, name, catalog.words("action"))
+            check_later_action(word, context)
+            return None, set()
         made: set[str] = set()
         strict: frozenset[str] = frozenset()
         authored: frozenset[str] = frozenset()
@@ -254,13 +259,20 @@ class StepReader:
             self._judge_vars(template, made)
         else:
             deferred = names.with_more("item", "index") if name in _ELEMENT_WORDS else names
-            beside = Beside((*STEP_KEYS, *CONTROL_KEYS["call"], "if", "continue-on-error"), word)
+            beside = Beside("action", STEP_KEYS, word)
             written = read_config(
-                word.value, spec, context, names.input(), deferred.condition(), beside
+                word.value,
+                spec,
+                context,
+                names.input(),
+                deferred=deferred.condition(),
+                beside=beside,
             )
             template = written.template
             strict = marked_fields(spec, "strict", written.data)
             authored = marked_fields(spec, "authored", written.data)
+            for field in authored:
+                self._note_host(word.value, field, names)
         fields = {**engine, **self._limits(spec, engine)}
         step = ActionStep(action=name, config=template, strict=strict, authored=authored, **fields)
         return step, made
@@ -276,6 +288,15 @@ class StepReader:
             limits["timeout_secs"] = self.limits.timeout_secs or own
         return limits
 
+    def _note_host(self, config: Value, field: str, names: Names) -> None:
+        text = config.get(field) if isinstance(config, MapValue) else None
+        if not isinstance(text, Scalar) or not _HOST_COMPUTED.match(text.text):
+            return
+        host = texts.template(text, names.input(), self.context.report).expressions[:1]
+        if any(each.roots & DATA_ROOTS for each in host):
+            message = "the host comes from the event: public addresses only"
+            self.context.report.note(text, message)
+
     def _judge_vars(self, template: Template, made: set[str]) -> None:
         secret, tainted = judge_vars(template, self.secret_vars, self.tainted_vars)
         if secret:
@@ -290,7 +311,9 @@ def judge_vars(
     """Whether a value holds a secret, and whether data from outside takes part in it."""
     read = {path[1] for path in template.paths if path[0] == "vars" and len(path) > 1}
     whole = ("vars",) in template.paths
-    secret = "secrets" in template.roots or bool(read & secret_vars) or (whole and bool(secret_vars))
+    secret = (
+        "secrets" in template.roots or bool(read & secret_vars) or (whole and bool(secret_vars))
+    )
     tainted = bool(template.roots & DATA_ROOTS) or bool(read & tainted_vars) or whole
     return secret, tainted
 
@@ -300,6 +323,4 @@ def _uses_item(value: Value) -> bool:
         return "item" in value.text
     if isinstance(value, ListValue):
         return any(map(_uses_item, value.items))
-    return any(
-        _uses_item(entry.value) for entry in value.entries if entry.key.text != "each"
-    )
+    return any(_uses_item(entry.value) for entry in value.entries if entry.key.text != "each")

@@ -12,7 +12,9 @@ from reactor.loading.values import At, quoted
 
 _KEYED = re.compile(r"^(?P<lead>\s*(?:-\s+)*)(?P<key>[\w.-]+):(?P<gap>\s+)(?P<text>\S.*)$")
 _ITEM = re.compile(r"^(?P<lead>\s*-\s+)(?P<text>\S.*)$")
-_QUOTED_START = re.compile(r"""(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?P<rest>[^\s#].*)$""")
+_QUOTED_START = re.compile(
+    r"""(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?P<rest>[^\s#].*)$"""
+)
 _COMPARED = re.compile(r"(?P<sign>==|!=)\s*(?P<other>[\w.\[\]\"'-]+)$")
 _COMMENT_IN_LIST = re.compile(r"[\[,{:]\s*(#[^\],}\s]*)")
 _DASH_KEY = re.compile(r"^(\s*)-(\s+)[\w.-]+:")
@@ -143,11 +145,14 @@ def _comment_in_list(trouble: Trouble, report: Report) -> bool:
     if "flow" not in trouble.context:
         return False
     # The rest of the line was a comment, so the list went on below it or to the end of the file.
-    number, start = trouble.opened_line, trouble.opened_column
+    lines = [(trouble.opened_line, trouble.opened_column)]
     if "node content" in trouble.problem:
-        number, start = trouble.line_number, 0
-    match = _COMMENT_IN_LIST.search(report.line(number), start)
-    if not match:
+        lines = [(number, 0) for number in range(trouble.line_number, 0, -1)]
+    for number, start in lines:
+        match = _COMMENT_IN_LIST.search(report.line(number), start)
+        if match:
+            break
+    else:
         return False
     at = At(number, match.start(1) + 1, number, match.end(1) + 1)
     fixed = report.with_text(at, quoted(match[1]))
@@ -158,13 +163,13 @@ def _comment_in_list(trouble: Trouble, report: Report) -> bool:
 def _cut_inline(trouble: Trouble, report: Report) -> bool:
     if "flow" not in trouble.context or "expected ','" not in trouble.problem:
         return False
-    if "'{'" not in trouble.problem and "'['" not in trouble.problem:
-        return False
     start = value_before(trouble.line, trouble.column)
     if start is None:
         return False
     in_list = trouble.line[:start].rstrip().endswith(("[", ","))
-    text, _ = extent(trouble.line, start, in_list=in_list)
+    text, end = extent(trouble.line, start, in_list=in_list)
+    if end <= trouble.column:
+        return False
     if "${{" in text:
         message = "${{ }} inside {…} needs quotes"
     elif "'{'" in trouble.problem:
@@ -222,7 +227,9 @@ def _second_colon(trouble: Trouble, report: Report) -> bool:
     indent = len(trouble.line) - len(trouble.line.lstrip())
     if not re.search(r":(\s|$)", report.line(trouble.line_number - 1)):
         return False
-    message = f"line {trouble.line_number} stands deeper than the line above, which has its value already"
+    message = (
+        f"line {trouble.line_number} stands deeper than the line above, which has its value already"
+    )
     report.error(trouble.at(indent), message)
     return True
 

@@ -4,7 +4,7 @@ import re
 
 from reactor.expr.parse import Expression, parse
 from reactor.expr.scope import ExpressionInvalid, Mistake, Scope
-from reactor.expr.template import Template, parse_template, parse_value
+from reactor.expr.template import Template, parse_template
 from reactor.loading.report import Report
 from reactor.loading.values import At, ListValue, MapValue, Scalar, Value, quoted
 
@@ -73,16 +73,18 @@ def explain(error: ExpressionInvalid, value: Scalar, report: Report, shift: int 
         return
     for each in error.mistakes:
         at = spot(value, max(0, each.offset - shift), each.length, report)
-        report.error(at, each.message, repaired=_repaired(value, each, report))
+        report.error(at, each.message, repaired=_repaired(value, each, shift, report))
 
 
 def spot(value: Scalar, offset: int, length: int, report: Report) -> At:
     """Where a part of a scalar's text stands in the file."""
     at = value.at
-    if value.style in ("|", ">"):
+    if value.style == "|":
         return _spot_in_block(value, offset, length, report)
-    if at.line != at.end_line or value.style == "guess":
+    if value.style == "guess":
         return at
+    if at.line != at.end_line or value.style == ">":
+        return _spot_in_folded(value, offset, length, report)
     column = at.column + offset
     if value.style in ("'", '"'):
         column = at.column + 1 + _written_length(report.line(at.line), value, offset)
@@ -92,13 +94,20 @@ def spot(value: Scalar, offset: int, length: int, report: Report) -> At:
 
 def _spot_in_block(value: Scalar, offset: int, length: int, report: Report) -> At:
     before = value.text[:offset]
-    down = before.count("\n") if value.style == "|" else 0
-    line = report.line(value.at.line + 1 + down)
-    column = len(line) - len(line.lstrip()) + 1
-    if value.style == "|":
-        column += offset - (before.rfind("\n") + 1)
-    number = value.at.line + 1 + down
+    number = value.at.line + 1 + before.count("\n")
+    line = report.line(number)
+    column = len(line) - len(line.lstrip()) + 1 + offset - (before.rfind("\n") + 1)
     return At(number, column, number, min(column + length, max(column + 1, len(line) + 1)))
+
+
+def _spot_in_folded(value: Scalar, offset: int, length: int, report: Report) -> At:
+    # YAML joined the lines, so the piece is looked up as it is written.
+    piece = value.text[offset : offset + length].partition("\n")[0]
+    for number in range(value.at.line, value.at.end_line + 1):
+        column = report.line(number).find(piece) + 1
+        if piece.strip() and column:
+            return At(number, column, number, column + len(piece))
+    return value.at
 
 
 def _written_length(line: str, value: Scalar, offset: int) -> int:
@@ -127,20 +136,26 @@ def _explain_yaml(value: Scalar, report: Report) -> bool:
     if value.style == '"' and at.line == at.end_line and (inner or "\n" in value.text):
         written = line[at.column - 1 : at.end_column - 1]
         fixed = report.with_text(at, re.sub(r"\\([nt])", r"\\\\\1", written))
-        message = '"\\n" was read by YAML: write \'\\\\n\', or single quotes outside'
+        message = "\"\\n\" was read by YAML: write '\\\\n', or single quotes outside"
         report.error(at, message, repaired=fixed)
         return True
     return False
 
 
 def _open_quote(text: str) -> bool:
-    return text.count('"') % 2 == 1 or text.count("'") % 2 == 1 or text.count("${{") > text.count("}}")
+    return (
+        text.count('"') % 2 == 1 or text.count("'") % 2 == 1 or text.count("${{") > text.count("}}")
+    )
 
 
-def _repaired(value: Scalar, mistake: Mistake, report: Report) -> str | None:
-    if mistake.repaired is None or value.at.line != value.at.end_line or value.style == "guess":
+def _repaired(value: Scalar, mistake: Mistake, shift: int, report: Report) -> str | None:
+    text = mistake.repaired
+    if text is None or value.at.line != value.at.end_line or value.style in ("|", ">", "guess"):
         return None
-    return report.with_text(value.at, written(value, mistake.repaired, report))
+    if shift:
+        # What was wrapped as a template was written bare.
+        text = text[shift:].removesuffix("}}").rstrip()
+    return report.with_text(value.at, written(value, text, report))
 
 
 def written(value: Scalar, text: str, report: Report) -> str:
@@ -150,7 +165,11 @@ def written(value: Scalar, text: str, report: Report) -> str:
     if value.style == "'":
         return "'" + text.replace("'", "''") + "'"
     if value.style == '"':
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' if '"' in text else f'"{text}"'
+        return (
+            '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            if '"' in text
+            else f'"{text}"'
+        )
     return quoted(text) if unsafe.search(text) else text
 
 
@@ -162,5 +181,3 @@ def _composed(value: ListValue, scope: Scope, report: Report) -> Expression | No
     if not texts or len(texts) < len(parts):
         return None
     return parse("[" + ", ".join(texts) + "]", scope)
-
-

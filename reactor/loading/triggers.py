@@ -6,14 +6,13 @@ from difflib import get_close_matches
 from typing import Any
 
 import msgspec
-from msgspec import Struct, inspect
+from msgspec import Struct
 
-from reactor.loading import texts
-from reactor.loading.configs import info
 from reactor.loading.context import Context
+from reactor.loading.fitting import fields_of, names_of
 from reactor.loading.hints import TRIGGER_HINTS
 from reactor.loading.names import EVENT_FIELDS, Names
-from reactor.loading.specs import Beside, Written, read_config
+from reactor.loading.specs import Beside, Written, belongs_beside, read_config
 from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value
 from reactor.loading.words import TriggerWords
 from reactor.model.flow import Dedup, Trigger
@@ -35,7 +34,7 @@ LATER_GATES = frozenset(
         "window",
     }
 )
-TRIGGER_KEYS = tuple(field.encode_name for field in info(TriggerWords).fields)  # type: ignore[attr-defined]
+TRIGGER_KEYS = names_of(TriggerWords)
 _BUILT_KEYS = tuple(key for key in TRIGGER_KEYS if key not in LATER_GATES)
 _GATE_FIELDS: Mapping[str, frozenset[str]] = {
     "changes": frozenset({"previous"}),
@@ -73,7 +72,9 @@ def sketch_triggers(value: Value, context: Context) -> list[Sketch]:
 def _sketch(value: Value, taken: set[str], context: Context) -> Sketch | None:
     report = context.report
     if not isinstance(value, MapValue):
-        report.error(value, "a trigger is a map with a source, such as http: {path: /a, verify: none}")
+        report.error(
+            value, "a trigger is a map with a source, such as http: {path: /a, verify: none}"
+        )
         return None
     catalog = context.loading.catalog
     words = [entry for entry in value.entries if entry.key.text not in TRIGGER_KEYS]
@@ -90,7 +91,8 @@ def _sketch(value: Value, taken: set[str], context: Context) -> Sketch | None:
             report.error(value.first, f"a trigger needs a source: {_known(context)}")
         return None
     for entry in sources[1:]:
-        message = f"one trigger has one source, here are {sources[0].key.text} and {entry.key.text}: make when a list"
+        names = f"{sources[0].key.text} and {entry.key.text}"
+        message = f"one trigger has one source, here are {names}: make when a list"
         report.error(entry.key, message)
     source = sources[0]
     word = source.key.text
@@ -108,7 +110,11 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
     """A trigger, checked; `name` is what its conditions call the event."""
     value, spec = sketch.value, sketch.spec
     words = MapValue(
-        tuple(entry for entry in value.entries if entry.key.text in TRIGGER_KEYS and entry.key.text != "id"),
+        tuple(
+            entry
+            for entry in value.entries
+            if entry.key.text in TRIGGER_KEYS and entry.key.text != "id"
+        ),
         value.at,
     )
     own = msgspec.structs.replace(names, event=sketch.fields, events=sketch.many)
@@ -120,8 +126,12 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
     _check_gates(value, context)
     written = Written()
     if spec is not None:
-        beside = Beside(TRIGGER_KEYS, sketch.source)
+        beside = Beside("source", TRIGGER_KEYS, sketch.source)
         written = read_config(sketch.source.value, spec, context, names.settings(), beside=beside)
+    elif isinstance(sketch.source.value, MapValue):
+        # What such a source takes is not known yet; gates are never inside.
+        keys = tuple({*LATER_GATES, "only_if", "unless", "dedup"})
+        belongs_beside(sketch.source.value, Beside("source", keys, sketch.source), context)
     match: tuple[tuple[str, str], ...] = ()
     if spec is not None and spec.match is not None and isinstance(written.data, Mapping):
         match = spec.match(written.data)
@@ -143,14 +153,12 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
 
 def _gates(read: TriggerWords, words: MapValue) -> dict[str, Any]:
     given = {field.encode_name: field.name for field in msgspec.structs.fields(read)}
-    return {
-        key: getattr(read, given[key]) for key in words.keys() if key in LATER_GATES
-    }
+    return {key: getattr(read, given[key]) for key in words.names if key in LATER_GATES}
 
 
 def _check_gates(value: MapValue, context: Context) -> None:
     report = context.report
-    keys = set(value.keys())
+    keys = set(value.names)
     if (entry := value.entry("for")) and "becomes" not in keys:
         report.error(
             entry.key,
@@ -175,12 +183,16 @@ def _check_gates(value: MapValue, context: Context) -> None:
 
 
 def _check_empty(value: Value | None, key: str, context: Context) -> None:
-    if key == "batch" and isinstance(value, MapValue) and not {"max", "within", "max_bytes"} & set(value.keys()):
+    if (
+        key == "batch"
+        and isinstance(value, MapValue)
+        and not {"max", "within", "max_bytes"} & set(value.names)
+    ):
         context.report.error(value.first, "batch needs max, within or max_bytes")
 
 
 def _fields(value: MapValue, spec: Spec | None) -> tuple[frozenset[str] | None, bool]:
-    keys = set(value.keys())
+    keys = set(value.names)
     debounce = value.get("debounce")
     takes_all = (
         isinstance(debounce, MapValue)
@@ -203,7 +215,9 @@ def _id(value: MapValue, word: str, taken: set[str], context: Context) -> str:
     if entry is not None:
         name = context.identifier(entry.value, "ids")
         if name is not None and name in taken:
-            context.report.error(entry.value, f"two triggers are called '{name}': give one another id")
+            context.report.error(
+                entry.value, f"two triggers are called '{name}': give one another id"
+            )
         return name or word
     base = word.replace(".", "_").replace("-", "_")
     name, number = base, 2
@@ -228,28 +242,27 @@ def _unknown(entry: Entry, context: Context, *, missing: bool) -> None:
     context.report.error(entry.key, message, repaired=repaired)
 
 
-
-
 def _known(context: Context) -> str:
     return ", ".join(context.loading.catalog.words("source"))
 
 
 def _instance(word: str, spec: Spec | None, written: Written) -> str:
-    data = written.data if written.typed is None else msgspec.to_builtins(written.typed, enc_hook=str)
+    data = (
+        written.data if written.typed is None else msgspec.to_builtins(written.typed, enc_hook=str)
+    )
     if spec is not None and isinstance(data, dict):
         data = {**_given(spec), **data}
         if spec.identity is not None:
             data = {name: data.get(name) for name in spec.identity}
+    if spec is not None and spec.identity == ():
+        return word  # all its triggers share one subscription
     body = msgspec.json.encode(data, order="sorted", enc_hook=str)
     return f"{word}:{hashlib.sha256(body).hexdigest()[:16]}"
 
 
 def _given(spec: Spec) -> dict[str, Any]:
-    type_ = info(spec.config)
-    if not isinstance(type_, inspect.StructType):
-        return {}
     return {
         field.encode_name: field.default
-        for field in type_.fields
+        for field in fields_of(spec.config)
         if not field.required and isinstance(field.default, str | int | float | bool | None)
     }

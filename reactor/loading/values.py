@@ -1,6 +1,6 @@
 """What stands in a YAML file: scalars, lists and maps that know their places."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -29,7 +29,7 @@ NOWHERE = At(1, 1, 1, 1)
 class Scalar(Struct, frozen=True):
     """A single value: what it means (`value`) and how it was written (`text`, `style`)."""
 
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
     text: str
     at: At
     style: str | None = None
@@ -71,9 +71,10 @@ class MapValue(Struct, frozen=True):
         """The entry with a key."""
         return next((entry for entry in self.entries if entry.key.text == name), None)
 
-    def keys(self) -> Iterator[str]:
+    @property
+    def names(self) -> tuple[str, ...]:
         """The keys in order."""
-        return (entry.key.text for entry in self.entries)
+        return tuple(entry.key.text for entry in self.entries)
 
     @property
     def first(self) -> "Value":
@@ -96,11 +97,16 @@ def plain(value: Value) -> Plain:
 def from_plain(data: Plain) -> Value:
     """Plain data as a value without a place."""
     if isinstance(data, Mapping):
-        entries = (Entry(Scalar(str(k), str(k), NOWHERE), from_plain(v)) for k, v in data.items())
-        return MapValue(tuple(entries), NOWHERE)
+        return map_from_plain(data)
     if isinstance(data, Sequence) and not isinstance(data, str):
         return ListValue(tuple(from_plain(item) for item in data), NOWHERE)
     return Scalar(data, scalar_text(data), NOWHERE)
+
+
+def map_from_plain(data: Mapping[str, Any]) -> MapValue:
+    """A plain map as a value without a place."""
+    entries = (Entry(Scalar(str(k), str(k), NOWHERE), from_plain(v)) for k, v in data.items())
+    return MapValue(tuple(entries), NOWHERE)
 
 
 def scalar_text(data: Any) -> str:

@@ -1,5 +1,6 @@
 """The engine's own keys: what stands beside a source, an action, and at the top of a flow."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,6 +20,11 @@ def literal(text: str, *examples: Any) -> msgspec.Meta:
     return doc(text, *examples, form="literal")
 
 
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+FactorFromOne = Annotated[float, msgspec.Meta(ge=1)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+
+
 def either(text: str, short: Any, long: type[Config], *, true: bool = False) -> msgspec.Meta:
     """A field with a short form and a map for more; msgspec knows no union of the two.
 
@@ -28,7 +34,7 @@ def either(text: str, short: Any, long: type[Config], *, true: bool = False) -> 
     return msgspec.Meta(description=text, extra=extra)
 
 
-Conditions = list[Expression]
+Conditions = tuple[Expression, ...]
 OnlyIf = Annotated[Conditions, expression("All of these must hold.", "event.body.total > 3")]
 Unless = Annotated[Conditions, expression("Any of these stops it.", "event.body.deleted")]
 Key = Annotated[
@@ -36,29 +42,29 @@ Key = Annotated[
 ]
 
 
-class RetryWords(Config):
+class RetryWords(Config, frozen=True):
     """When a failed attempt is tried again; waiting is a stored time."""
 
-    max: Annotated[int | None, literal("Attempts after the first.", 5)] = None
+    max: Annotated[NotNegative | None, literal("Attempts after the first.", 5)] = None
     delay: Annotated[Duration, literal("Before the second attempt.", "1s")] = Duration(1)
-    factor: Annotated[float, literal("How the delay grows.", 2)] = 2.0
+    factor: Annotated[FactorFromOne, literal("How the delay grows.", 2)] = 2.0
     max_delay: Annotated[Duration, literal("The longest delay.", "5m")] = Duration(300)
     jitter: Annotated[Literal["full", "none"], literal("Spreads attempts.")] = "full"
     within: Annotated[Duration | None, literal("No attempt after this time.", "6h")] = None
     only_if: Annotated[
         Conditions, expression("Replaces the action's own judgement.", "error.status >= 500")
-    ] = []
-    unless: Annotated[Conditions, expression("Narrows the judgement.", "error.status == 501")] = []
+    ] = ()
+    unless: Annotated[Conditions, expression("Narrows the judgement.", "error.status == 501")] = ()
 
 
-class RunWords(Config):
+class RunWords(Config, frozen=True):
     """How executions of a flow share the machine."""
 
     mode: Annotated[
         Literal["parallel", "queue", "single", "restart", "latest"],
         literal("What happens while another one with the same key runs."),
     ] = "parallel"
-    max: Annotated[int, literal("How many run at once.", 16)] = 16
+    max: Annotated[AtLeastOne, literal("How many run at once.", 16)] = 16
     key: Key = None
     on_fail: Annotated[
         Literal["next", "hold"], literal("For queue: what a failed one does to its key.")
@@ -66,21 +72,21 @@ class RunWords(Config):
     timeout: Annotated[Duration | None, literal("Of a whole execution, waits included.")] = None
 
 
-class KeepWords(Config):
+class KeepWords(Config, frozen=True):
     """How long finished executions are kept."""
 
     ok: Annotated[Duration, literal("Those that ended well.", "7d")] = Duration(7 * 86400)
     failed: Annotated[Duration, literal("The others.", "30d")] = Duration(30 * 86400)
 
 
-class DedupWords(Config):
+class DedupWords(Config, frozen=True):
     """Events whose id was seen within this time start nothing."""
 
     id: Annotated[Expression, expression("What tells events apart.", "event.data.id")]
     within: Annotated[Duration, literal("From the accepted event on.", "7d")] = Duration(7 * 86400)
 
 
-class RememberWords(Config):
+class RememberWords(Config, frozen=True):
     """The long form of `remember`."""
 
     value: Annotated[Expression, expression("What is remembered.", "event.data.battery")]
@@ -88,35 +94,35 @@ class RememberWords(Config):
     ttl: Annotated[Duration | None, literal("Forgotten after this time.")] = None
 
 
-class ChangesWords(Config):
+class ChangesWords(Config, frozen=True):
     """The long form of `changes`."""
 
     of: Annotated[Expression, expression("The value that is watched.", "event.data.state")]
     by: Annotated[float | None, literal("How far a number must move.", 0.5)] = None
 
 
-class RecoversWords(Config, rename={"for_": "for"}):
+class RecoversWords(Config, frozen=True, rename={"for_": "for"}):
     """The long form of `recovers`."""
 
     at: Annotated[Expression, expression("The second threshold.", "event.data.c < 70")]
     for_: Annotated[Duration | None, literal("How long it must stay so.")] = None
 
 
-class AbsentWords(Config):
+class AbsentWords(Config, frozen=True):
     """The long form of `absent`."""
 
     after: Annotated[Duration, literal("The silence that counts.", "15m")]
-    expect: Annotated[list[str], literal("Keys that are waited for from the start.")] = []
+    expect: Annotated[tuple[str, ...], literal("Keys that are waited for from the start.")] = ()
 
 
-class CountWords(Config):
+class CountWords(Config, frozen=True):
     """So many within a sliding time."""
 
-    min: Annotated[int, literal("How many.", 5)]
+    min: Annotated[AtLeastOne, literal("How many.", 5)]
     within: Annotated[Duration, literal("In which time.", "10m")]
 
 
-class DebounceWords(Config):
+class DebounceWords(Config, frozen=True):
     """Waits for quiet."""
 
     quiet: Annotated[Duration, literal("How long nothing may come.", "2s")]
@@ -125,10 +131,10 @@ class DebounceWords(Config):
     edge: Annotated[Literal["trailing", "leading"], literal("When it fires.")] = "trailing"
 
 
-class ThrottleWords(Config):
+class ThrottleWords(Config, frozen=True):
     """Never more than this many starts in any span of time."""
 
-    max: Annotated[int, literal("How many.", 20)]
+    max: Annotated[AtLeastOne, literal("How many.", 20)]
     per: Annotated[Duration, literal("In which time.", "1m")]
     key: Key = None
     over: Annotated[Literal["queue", "drop", "refuse"], literal("What happens to the rest.")] = (
@@ -136,16 +142,16 @@ class ThrottleWords(Config):
     )
 
 
-class BatchWords(Config):
+class BatchWords(Config, frozen=True):
     """Collects events into one execution."""
 
-    max: Annotated[int | None, literal("Full with this many.", 100)] = None
+    max: Annotated[AtLeastOne | None, literal("Full with this many.", 100)] = None
     within: Annotated[Duration | None, literal("Since the first event.", "5s")] = None
     max_bytes: Annotated[Size | None, literal("Full with this much.", "1MiB")] = None
     poison: Annotated[Literal["bisect"] | None, literal("Isolates the one bad event.")] = None
 
 
-class WindowWords(Config):
+class WindowWords(Config, frozen=True):
     """Collects events by the clock."""
 
     every: Annotated[Duration, literal("The width of a window.", "1h")]
@@ -153,19 +159,19 @@ class WindowWords(Config):
     tz: Annotated[str | None, literal("Where the windows begin.", "Europe/Paris")] = None
 
 
-class TriggerWords(Config, rename={"for_": "for"}):
+class TriggerWords(Config, frozen=True, rename={"for_": "for"}):
     """Keys beside a source."""
 
     id: Annotated[str | None, literal("What the trigger is called.", "push")] = None
-    only_if: OnlyIf = []
-    unless: Unless = []
+    only_if: OnlyIf = ()
+    unless: Unless = ()
     split: Annotated[
         Expression | None, expression("One delivery becomes many events.", "event.body.alerts")
     ] = None
     key: Key = None
     dedup: Annotated[DedupWords | None, literal("Drops repeats.")] = None
     remember: Annotated[
-        dict[str, Annotated[Any, either("What is remembered.", Expression, RememberWords)]],
+        Mapping[str, Annotated[Any, either("What is remembered.", Expression, RememberWords)]],
         doc("Values kept with the accepted event, read as state.NAME."),
     ] = {}
     changes: Annotated[
@@ -186,51 +192,52 @@ class TriggerWords(Config, rename={"for_": "for"}):
     window: Annotated[WindowWords | None, literal("All events of an hour, a day, ….")] = None
 
 
-class StepWords(Config):
+class StepWords(Config, frozen=True):
     """Keys beside an action."""
 
     id: Annotated[str | None, literal("What the step is called.", "notify")] = None
     about: Annotated[str | None, literal("What it is for.")] = None
-    only_if: OnlyIf = []
-    unless: Unless = []
+    only_if: OnlyIf = ()
+    unless: Unless = ()
     retry: Annotated[int | RetryWords | None, literal("Tries again when it fails.", 5)] = None
     timeout: Annotated[Duration | None, literal("Of one attempt.", "30s")] = None
     on_error: Annotated[Any, doc("continue, or steps that rescue.", "continue")] = None
     output: Annotated[Any, doc("Reshapes the result: an expression, or a map of templates.")] = None
     each: Annotated[Any, doc("Runs once per element: item, index.", "event.body.items")] = None
-    at_once: Annotated[int, literal("How many elements at once.", 4)] = 1
+    at_once: Annotated[AtLeastOne, literal("How many elements at once.", 4)] = 1
     undo: Annotated[Any, doc("Steps that take it back when the flow fails later.")] = None
     once: Annotated[bool, literal("At most once, whatever happens.")] = False
 
 
-class RepeatWords(Config):
+class RepeatWords(Config, frozen=True):
     """A loop."""
 
     do: Annotated[Any, doc("Steps of one round.")]
-    until: Annotated[Conditions, expression("Asked after each round.")] = []
+    until: Annotated[Conditions, expression("Asked after each round.")] = ()
     every: Annotated[Duration, literal("Between two rounds.", "10s")] = Duration(0)
-    max: Annotated[int | None, literal("At most so many rounds.", 60)] = None
+    max: Annotated[AtLeastOne | None, literal("At most so many rounds.", 60)] = None
     collect: Annotated[Expression | None, expression("Gathered from each round.")] = None
 
 
-class WaitUntilWords(Config):
+class WaitUntilWords(Config, frozen=True):
     """Waits for a time of day, or the time that an expression gives."""
 
     until: Annotated[str, doc("The next such time.", "08:00")]
     tz: Annotated[str | None, literal("Where that time is.")] = None
     days: Annotated[
-        list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]], literal("On these days.")
-    ] = []
+        tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...],
+        literal("On these days."),
+    ] = ()
 
 
-class WaitWhenWords(Config):
+class WaitWhenWords(Config, frozen=True):
     """Waits for an event."""
 
     when: Annotated[Any, doc("A trigger; incoming is the candidate.")]
     timeout: Annotated[Duration | None, literal("Fails after this time.", "7d")] = None
 
 
-class ApprovalWords(Config):
+class ApprovalWords(Config, frozen=True):
     """Waits for a person."""
 
     approval: Annotated[str, doc("The question.", "Deploy to prod?")]
@@ -239,7 +246,7 @@ class ApprovalWords(Config):
     timeout: Annotated[Duration | None, literal("Fails after this time.", "2d")] = None
 
 
-class SetWords(Config):
+class SetWords(Config, frozen=True):
     """The long form of a `set` entry."""
 
     value: Annotated[Expression, expression("What is stored; null deletes.")]
@@ -247,17 +254,17 @@ class SetWords(Config):
     ttl: Annotated[Duration | None, literal("Forgotten after this time.", "1d")] = None
 
 
-class FlowWords(Config, rename={"finally_": "finally"}):
+class FlowWords(Config, frozen=True, rename={"finally_": "finally"}):
     """The keys of a flow."""
 
-    flow: Annotated[str, literal("The flow's name.", "push-to-slack")]
+    flow: Annotated[str, literal("The flow's name.", "push-to-slack")] = ""
     about: Annotated[str | None, literal("What it is for.")] = None
     enabled: Annotated[bool, literal("Whether it takes events.")] = True
-    labels: Annotated[dict[str, str], literal("Free marks.", {"team": "ops"})] = {}
+    labels: Annotated[Mapping[str, str], literal("Free marks.", {"team": "ops"})] = {}
     when: Annotated[Any, doc("A trigger, or a list of them.")] = None
-    only_if: OnlyIf = []
-    unless: Unless = []
-    vars: Annotated[dict[str, Any], doc("Names for values.")] = {}
+    only_if: OnlyIf = ()
+    unless: Unless = ()
+    vars: Annotated[Mapping[str, Any], doc("Names for values.")] = {}
     run: Annotated[
         Literal["parallel", "queue", "single", "restart", "latest"] | RunWords | None,
         literal("How executions share the machine."),

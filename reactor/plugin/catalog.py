@@ -10,7 +10,7 @@ from reactor.plugin.spec import Spec
 
 # Each word of the language and the connector that has it. PyInstaller reads this table too.
 SOURCES: Mapping[str, str] = {
-    "http": "reactor.connectors.http",
+    "http": "reactor.connectors.http.source",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -25,7 +25,7 @@ ACTIONS: Mapping[str, str] = {
     "reply": "reactor.connectors.own",
     "fail": "reactor.connectors.own",
     "stop": "reactor.connectors.own",
-    "http": "reactor.connectors.http",
+    "http": "reactor.connectors.http.action",
     "shell": "reactor.connectors.shell",
     "file.read": "reactor.connectors.file",
     "file.write": "reactor.connectors.file",

@@ -82,10 +82,14 @@ class Network(Struct, frozen=True, kw_only=True):
 
 
 class Files(Struct, frozen=True, kw_only=True):
-    """Where files may be touched: relative paths start at `base`, `roots` is `files.roots`."""
+    """Where files may be touched: relative paths start at `base`, `roots` is `files.roots`.
+
+    `flows` is the folder of the flows, beside which `python` finds its modules (empty: `base`).
+    """
 
     base: str
     roots: tuple[str, ...] = ()
+    flows: str = ""
 
 
 class Connection(Struct, frozen=True, kw_only=True):

@@ -42,7 +42,10 @@ class Record(Struct, frozen=True, gc=False):
 
 
 class Change(Struct, frozen=True, gc=False):
-    """A new state of an open execution; `crashes` None leaves the count as it is."""
+    """A new state of an open execution, which belongs to this boot from now on.
+
+    `started_ms` and `crashes` None leave what is there.
+    """
 
     execution: int
     state: State
@@ -121,7 +124,11 @@ class FlowFile(Struct, frozen=True):
 
 
 class Write(Struct):
-    """Rows that are stored together or not at all. Applied in the order of the fields."""
+    """Rows that are stored together or not at all. Applied in the order of the fields.
+
+    A position or meta value of None deletes. Values may hold anything: what cannot be encoded is
+    stored as a text that says so.
+    """
 
     versions: list[Version] = []
     files: list[FlowFile] = []
@@ -162,7 +169,10 @@ class Query(Struct, frozen=True, kw_only=True):
 
 
 class Pressure(Struct, frozen=True, gc=False):
-    """What waits for the next commit, and what the disk has left (None: not known yet)."""
+    """What waits for the next commit, and what the disk has left (None: not known yet).
+
+    `rows` are events, executions, records and ends; `bytes` goes by what rows weighed lately.
+    """
 
     rows: int
     bytes: int
@@ -188,13 +198,14 @@ class Store(Protocol):
 
     @property
     def last_id(self) -> int:
-        """The highest id of any event or execution stored so far."""
+        """The highest id of any event, execution or dead letter stored before this boot."""
         ...
 
     def submit(self, write: Write, done: Callable[[], None] | None = None) -> None:
         """Queue rows for the next group commit.
 
-        `done` is called after it is on disk, in order of submission.
+        `done` is called after it is on disk, in order of submission, never from inside `submit`.
+        An empty Write is a barrier: its `done` comes after all that was submitted before.
         """
         ...
 
@@ -203,7 +214,10 @@ class Store(Protocol):
         names: Sequence[tuple[str, str]],
         done: Callable[[list[Identity | None]], None],
     ) -> None:
-        """Look up (scope, identity) pairs among committed rows; `done` may be called at once."""
+        """Look up (scope, identity) pairs among committed rows; `done` may be called at once.
+
+        What ran out (`until_ms`) is not known any more.
+        """
         ...
 
     def pressure(self) -> Pressure:
@@ -240,7 +254,7 @@ class Store(Protocol):
         ...
 
     async def due(self, before_ms: int, *, limit: int) -> list[tuple[int, int]]:
-        """(due_ms, id) of waiting executions due before a time, earliest first."""
+        """(due_ms, id) of waiting executions due at or before a time, earliest first."""
         ...
 
     async def next_due(self) -> int | None:
@@ -272,8 +286,10 @@ class Store(Protocol):
     ) -> int:
         """Delete one chunk (at most 500 rows) of what is past its time; how many rows went.
 
-        The limits are by flow (key "" for all others); expired identities and state go too, and
-        nothing that an open or kept execution refers to.
+        The limits are by flow (key "" for all others); cancelled and skipped count as ok. Expired
+        identities and state go too, and nothing that an open or kept execution refers to. A flow
+        version goes with its last execution unless it was submitted since this boot, so submit the
+        versions of loaded flows after each boot.
         """
         ...
 
@@ -285,7 +301,11 @@ class Store(Protocol):
         ...
 
     async def backup(self, target: Path) -> None:
-        """Write a consistent copy that opens as a store of its own."""
+        """Write a consistent copy that opens as a store of its own; UsageError if one is there."""
+        ...
+
+    async def check(self) -> str | None:
+        """What is wrong with the stored data, or None; reads all of it, beside all other work."""
         ...
 
     async def close(self, *, clean: bool) -> None:

@@ -101,7 +101,7 @@ class Shell(Config):
             form="literal",
             hint='data may not be part of a script (a tag named "; rm -rf ~" would run): '
             'shell: {args: [deploy, "${{ event.body.tag }}"]}, or '
-            "shell: {run: 'deploy \"$TAG\"', env: {TAG: \"${{ event.body.tag }}\"}}",
+            'shell: {run: \'deploy "$TAG"\', env: {TAG: "${{ event.body.tag }}"}}',
         ),
     ] = None
     env: Annotated[dict[str, str], doc("The environment.")] = {}

@@ -1,0 +1,1 @@
+"""HTTP: requests that start flows (`source`), and requests that flows send (`action`)."""

@@ -1,0 +1,33 @@
+"""The daemon: every room put together, started, reloaded, drained. The composition root."""
+
+import asyncio
+import logging
+import os
+import sys
+
+import uvloop
+
+from reactor.daemon.serving import Daemon
+from reactor.errors import BadConfig, ReactorError
+from reactor.logs import configure
+from reactor.secrets import Redactor
+from reactor.settings import Settings
+
+__all__ = ["run"]
+
+
+def run(settings: Settings) -> int:
+    """Serve until a signal ends it; the exit code (0 clean, 74 storage failed, 78 bad config)."""
+    redactor = Redactor()
+    journal = os.environ.get("JOURNAL_STREAM")
+    logs = settings.logs
+    with configure(logs.format, logs.level, redactor, sys.stderr, journal_stream=journal):
+        daemon = Daemon(settings, redactor, os.environ)
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(daemon.serve())
+        except ReactorError as error:
+            code = error.exit_code if error.exit_code in (74, 78) else BadConfig.exit_code
+            facts = {"error": str(error)}
+            logging.getLogger("reactor.daemon").error("the daemon cannot go on", extra=facts)
+            return code

@@ -1,0 +1,69 @@
+"""What actions and sources are lent by the daemon: connections by name, things opened once."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, TypeVar
+
+from reactor.errors import NotFound
+from reactor.plugin.context import Connection
+from reactor.secrets import Secrets
+from reactor.settings import ConnectionSettings, resolve_connection
+
+T = TypeVar("T")
+
+
+class Opened:
+    """Things opened by the first who asks and closed with the daemon, last opened first."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._things: dict[str, asyncio.Future[Any]] = {}
+
+    async def __call__(
+        self, key: str, open_: Callable[[], AbstractAsyncContextManager[T]]
+    ) -> T:
+        """The thing under `key`; who asks while it opens waits for it, a failure is not kept."""
+        found = self._things.get(key)
+        if found is not None:
+            thing: T = await asyncio.shield(found)
+            return thing
+        opening = self._things[key] = asyncio.get_running_loop().create_future()
+        try:
+            thing = await self._stack.enter_async_context(open_())
+        except BaseException as error:
+            del self._things[key]
+            opening.set_exception(error)
+            opening.exception()  # nobody else may have waited for it
+            raise
+        opening.set_result(thing)
+        return thing
+
+    async def close(self) -> None:
+        """Close everything."""
+        self._things.clear()
+        await self._stack.aclose()
+
+
+class Connections:
+    """`connections:` of reactor.yaml, with their secrets filled in when they are used."""
+
+    def __init__(self, settings: dict[str, ConnectionSettings], secrets: Secrets) -> None:
+        self._settings = settings
+        self._secrets = secrets
+
+    def find(self, kind: str, name: str | None) -> Connection:
+        """The connection of a name, or the only one of its kind; `NotFound` says what there is."""
+        if name is None:
+            of_kind = [each for each, found in self._settings.items() if found.kind == kind]
+            if len(of_kind) != 1:
+                have = f"there are {', '.join(of_kind)}" if of_kind else "there is none"
+                message = f"no connection is named and {have} of kind {kind}: write connection: NAME"
+                raise NotFound(message)
+            name = of_kind[0]
+        found = self._settings.get(name)
+        if found is None or found.kind != kind:
+            have = ", ".join(sorted(self._settings)) or "none"
+            message = f"there is no {kind} connection {name!r} in reactor.yaml (it has {have})"
+            raise NotFound(message)
+        return Connection(name=name, kind=kind, config=resolve_connection(found, self._secrets))

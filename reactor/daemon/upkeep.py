@@ -1,0 +1,66 @@
+"""What is done every second, every few seconds and every minute."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from reactor.engine.core import Engine
+from reactor.settings import Settings
+
+RECONCILE_EVERY = 5  # in ticks of one second
+PRUNE_EVERY = 60
+CHUNKS = 200  # of at most 500 rows a minute
+DAY_MS = 86_400_000
+
+
+class Upkeep:
+    """Keeps the store small and the engine honest."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._warned_ms = 0
+        self._log = logging.getLogger("reactor.upkeep")
+
+    async def run(self, wait: Callable[[float], Awaitable[None]]) -> None:
+        """Work until cancelled."""
+        tick = 0
+        while True:
+            await wait(1.0)
+            tick += 1
+            self._engine.flush_unwanted()
+            if tick % RECONCILE_EVERY == 0:
+                await self._engine.desk.reconcile()
+            if tick % PRUNE_EVERY == 0:
+                await self.prune()
+
+    async def prune(self) -> int:
+        """Delete what is past its time, in chunks; how many rows went."""
+        store, now_ms = self._engine.store, self._engine.clock.now_ms()
+        keep = self._settings.keep
+        ok_before = {"": now_ms - round(keep.ok * 1000)}
+        failed_before = {"": now_ms - round(keep.failed * 1000)}
+        for flow in self._engine.intake.router.flows.values():
+            ok_before[flow.name] = now_ms - round(flow.keep.ok_secs * 1000)
+            failed_before[flow.name] = now_ms - round(flow.keep.failed_secs * 1000)
+        gone = 0
+        for _ in range(CHUNKS):
+            found = await store.prune(
+                ok_before=ok_before, failed_before=failed_before, now_ms=now_ms
+            )
+            gone += found
+            if not found:
+                break
+        return gone + await self._shrink(now_ms)
+
+    async def _shrink(self, now_ms: int) -> int:
+        gone = 0
+        for _ in range(CHUNKS):
+            found = await self._engine.store.shrink(self._settings.store.max_size)
+            gone += found
+            if not found:
+                break
+        if gone and now_ms - self._warned_ms > DAY_MS:
+            self._warned_ms = now_ms
+            facts = {"executions": gone, "max_size": int(self._settings.store.max_size)}
+            self._log.warning("the store is full: the oldest history was dropped", extra=facts)
+        return gone

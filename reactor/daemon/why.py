@@ -1,0 +1,101 @@
+"""Why an event started a flow or did not: each condition asked again, with the values it saw."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from reactor.engine.router import Candidate, Router, Surroundings, judge, names_of, view_of
+from reactor.expr.expression import Expression
+from reactor.expr.trace import trace
+from reactor.ids import id_text
+from reactor.model.event import Event, Received
+from reactor.model.execution import Execution, State
+from reactor.web.admin.wire import Decision, Part
+
+_SHOWN = 200  # characters of a value
+
+
+def decisions(
+    event: Event,
+    router: Router,
+    around: Surroundings,
+    executions: list[Execution],
+) -> Iterator[Decision]:
+    """What each flow that hears the event's source made of it.
+
+    Conditions are asked again with the flows as they are now and the time the event came; those that
+    read `state` see its present values.
+    """
+    received = Received(data=event.data, fields=event.fields, type=event.type, key=event.key)
+    number = id_text("evt", event.id)
+    view = view_of(received, source=event.source, event_id=number, time_ms=event.time_ms)
+    started = {(run.flow, run.trigger): run for run in executions}
+    heard = router.instances().get(event.instance, [])
+    seen = set()
+    for candidate in heard:
+        name = (candidate.flow.name, candidate.trigger.id)
+        run = started.get(name)
+        if run is not None:
+            seen.add(name)
+            yield _of_run(run)
+            continue
+        yield from _judged(candidate, view, around, event.received_ms)
+    for name, run in started.items():
+        if name not in seen:
+            yield _of_run(run)
+
+
+def _of_run(run: Execution) -> Decision:
+    busy = run.state is State.SKIPPED
+    return Decision(
+        flow=run.flow,
+        trigger=run.trigger,
+        decision="busy" if busy else "started",
+        reason=run.reason if busy else None,
+        execution=id_text("exe", run.id),
+    )
+
+
+def _judged(
+    candidate: Candidate, view: dict[str, Any], around: Surroundings, now_ms: int
+) -> Iterator[Decision]:
+    flow, trigger = candidate.flow.name, candidate.trigger.id
+    found = list(judge(candidate, view, around, now_ms))
+    if not found:
+        wanted = ", ".join(f"{field} {pattern}" for field, pattern in candidate.trigger.match)
+        reason = f"it listens to {wanted}" if wanted else "the list under split is empty"
+        yield Decision(flow=flow, trigger=trigger, decision="stopped", reason=reason)
+    for one in found:
+        if one.verdict == "started":
+            reason = "it would start now; when the event came the flow was another or had it before"
+            yield Decision(flow=flow, trigger=trigger, decision="duplicate", reason=reason)
+            continue
+        names = names_of(candidate, one.view, around, now_ms)
+        condition = _deciding(candidate, one.reason or "")
+        yield Decision(
+            flow=flow,
+            trigger=trigger,
+            decision=one.verdict,
+            reason=one.reason,
+            detail=None if condition is None else _parts(condition, names),
+        )
+
+
+def _deciding(candidate: Candidate, reason: str) -> Expression | None:
+    trigger, flow = candidate.trigger, candidate.flow
+    conditions = (*trigger.only_if, *trigger.unless, *flow.only_if, *flow.unless)
+    for condition in conditions:
+        if condition.text in reason:
+            return condition
+    return None
+
+
+def _parts(condition: Expression, names: Mapping[str, Any]) -> list[Part]:
+    return [Part(text=text, value=_short(value)) for text, value in trace(condition, names)]
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > _SHOWN:
+        return f"{value[:_SHOWN]}…"
+    if isinstance(value, dict | list) and len(str(value)) > _SHOWN:
+        return f"{str(value)[:_SHOWN]}…"
+    return value

@@ -1,0 +1,183 @@
+"""Executions that are run again by hand, and flows that are started by hand."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec.structs import replace
+
+from reactor.engine.core import Engine
+from reactor.engine.router import Candidate, Router
+from reactor.errors import NotFound, UsageError
+from reactor.ids import id_text
+from reactor.model.event import Event, Receipt, Received, Started
+from reactor.model.execution import Entry, Execution, State
+from reactor.model.flow import Flow, Trigger
+from reactor.store import End, NewExecution, Write
+
+
+async def retry(
+    engine: Engine,
+    execution: int,
+    *,
+    start: Literal["start", "failed"] = "start",
+    version: Literal["original", "current"] = "original",
+) -> int:
+    """A new execution for the event of an old one; its id, which is on disk.
+
+    `failed` keeps the results of the steps that finished, and with them the keys of those that did not.
+    """
+    await engine.desk.settled()
+    found = await engine.store.load([execution])
+    if not found:
+        raise NotFound(f"there is no execution {id_text('exe', execution)}")
+    old = found[0]
+    row = old.execution
+    needs_attention = row.state is State.WAITING and (row.reason or "").startswith("needs_attention")
+    if not row.state.ended and not needs_attention:
+        raise UsageError(f"{id_text('exe', execution)} is {row.state.word}: cancel it first")
+    flow = await _flow(engine, row, version)
+    number = engine.ids.next()
+    journal = _kept(old.journal) if start == "failed" else ()
+    fresh = replace(
+        row,
+        id=number,
+        root=row.root if start == "failed" else number,
+        version=flow.version,
+        state=State.QUEUED,
+        reason=None,
+        created_ms=engine.clock.now_ms(),
+        started_ms=None,
+        finished_ms=None,
+        due_ms=None,
+        crashes=0,
+        retry_of=row.id,
+        error=None,
+    )
+    write = Write(executions=[NewExecution(fresh, journal)], hidden=[row.id])
+    if needs_attention:
+        reason = "run again with the current version"
+        now_ms = engine.clock.now_ms()
+        write.ends.append(
+            End(row.id, State.CANCELLED, row.started_ms, now_ms, old.journal, reason=reason)
+        )
+    await _on_disk(engine, write)
+    lane = engine.desk.lane(row.flow)
+    if not lane.hand_over(row.id, number, row.key):
+        lane.enqueue(number, row.key)
+    lane.turn()
+    return number
+
+
+async def start(
+    engine: Engine,
+    name: str,
+    *,
+    trigger: str | None,
+    data: Any,
+    inputs: Mapping[str, Any],
+) -> Receipt:
+    """Start a flow whatever its conditions say; on disk when it answers."""
+    flow = engine.intake.router.flows.get(name)
+    if flow is None:
+        raise NotFound(f"no flow is called {name!r}: `reactor flows` lists them")
+    chosen = _trigger(flow, trigger)
+    if chosen.source == "call" and data is None:
+        data = dict(inputs)
+    elif inputs:
+        raise UsageError(f"trigger {chosen.id!r} of flow {name!r} takes data, not inputs: --data JSON")
+    refusal = engine.intake.refusal()
+    if refusal is not None:
+        raise refusal
+    router = Router([flow])
+    candidates = [one for found in router.instances().values() for one in found]
+    candidate = next((one for one in candidates if one.trigger.id == chosen.id), None)
+    if candidate is None:
+        raise UsageError(f"flow {name!r} is disabled: enable it first")
+    return await _start(engine, candidate, Received(data=data))
+
+
+async def _start(engine: Engine, candidate: Candidate, received: Received) -> Receipt:
+    plan = engine.intake.start_by_hand(candidate, received)
+    write = Write()
+    stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def woven(started: list[Any]) -> None:
+        def committed() -> None:
+            engine.intake.committed(write, started)
+            if not stored.done():
+                stored.set_result(None)
+
+        engine.store.submit(write, committed)
+
+    engine.intake.weave(write, deque([plan]), [], woven)
+    await stored
+    return plan.receipt or Receipt(None)
+
+
+async def drop(engine: Engine, execution: int | None, dead: int) -> None:
+    """Hide a dead letter; a key that its execution holds (`on_fail: hold`) is free again."""
+    await _on_disk(engine, Write(hidden=[dead]))
+    if execution is None:
+        return
+    for opened in await engine.store.load([execution]):
+        lane = engine.desk.lane(opened.execution.flow)
+        lane.free(execution, opened.execution.key)
+        lane.turn()
+
+
+def receipt_of(event: int, flow: str, execution: int) -> Receipt:
+    """What a retry is answered with."""
+    return Receipt(event, (Started(flow, execution),))
+
+
+async def emit_again(engine: Engine, event: Event) -> Receipt:
+    """Accept a stored event anew, without its identity."""
+    received = Received(
+        data=event.data, fields=event.fields, type=event.type, key=event.key, time_ms=event.time_ms
+    )
+    return await engine.emitter(event.instance)(received)
+
+
+def _trigger(flow: Flow, wanted: str | None) -> Trigger:
+    triggers = {trigger.id: trigger for trigger in flow.triggers}
+    if wanted is not None:
+        if wanted not in triggers:
+            have = ", ".join(triggers)
+            raise UsageError(f"flow {flow.name!r} has no trigger {wanted!r}: it has {have}")
+        return triggers[wanted]
+    calls = [trigger for trigger in flow.triggers if trigger.source == "call"]
+    if calls:
+        return calls[0]
+    if len(triggers) == 1:
+        return flow.triggers[0]
+    raise UsageError(f"flow {flow.name!r} has several triggers: name one of {', '.join(triggers)}")
+
+
+async def _flow(engine: Engine, row: Execution, version: str) -> Flow:
+    if version == "original":
+        return await engine.desk.version(row.version)
+    flow = engine.intake.router.flows.get(row.flow)
+    if flow is None:
+        raise NotFound(f"flow {row.flow!r} is not there any more; --version original runs the old one")
+    return flow
+
+
+def _kept(journal: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """The results that a retry from the failed step builds on: all of `do` but the failure itself."""
+    done = [entry for entry in journal if entry.kind == "done" and entry.path.startswith("do.")]
+    failed = [entry for entry in done if entry.value["status"] == "failed"]
+    last = failed[-1] if failed else None
+    kept = {entry.path for entry in done if entry is not last}
+    return tuple(
+        entry
+        for entry in journal
+        if entry.kind in ("vars", "reply") or entry.path in kept
+    )
+
+
+async def _on_disk(engine: Engine, write: Write) -> None:
+    stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    engine.store.submit(write, lambda: None if stored.done() else stored.set_result(None))
+    await stored

@@ -1,0 +1,203 @@
+"""Keeps sources up: each in its own task, started again, later and later, when it fails."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Literal, Self
+
+from msgspec import Struct
+
+from reactor.clock import Clock
+from reactor.errors import SourceFailed
+
+State = Literal["starting", "up", "retrying", "down", "stopped"]
+Run = Callable[[], Awaitable[None]]
+Wait = Callable[[float], Awaitable[None]]
+
+FIRST_DELAY_SECS = 1.0
+LONGEST_DELAY_SECS = 60.0
+# A source that was up this long starts its delays anew.
+STEADY_SECS = 60.0
+# From this many failures in a row on the delays are as long as they get, and somebody must look.
+DOWN_AFTER = 7
+STOP_SECS = 10.0
+
+_LOG = logging.getLogger(__name__)
+
+
+class SourceState(Struct, frozen=True, kw_only=True):
+    """How a source does.
+
+    `starting`: never up yet. `up`: it works. `retrying`: it failed and is tried again. `down`: that
+    has gone on for long. `stopped`: only a person can mend it. `since_ms` is when this began,
+    `restarts` counts since the daemon started, `error` is the last failure.
+    """
+
+    instance: str
+    state: State
+    since_ms: int
+    detail: str = ""
+    restarts: int = 0
+    error: str | None = None
+
+
+class _Source:
+    """One source under supervision."""
+
+    def __init__(self, instance: str, now_ms: int) -> None:
+        self.state = SourceState(instance=instance, state="starting", since_ms=now_ms)
+        self.task: asyncio.Task[None] | None = None
+        self.failures = 0
+        self.up_at: float | None = None
+
+
+class Supervisor:
+    """Runs sources until they are stopped.
+
+    A source that raises, or returns without being cancelled, is run again after a backoff with full
+    jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"). `SourceFailed` that is fatal
+    stops it. `chance` draws from [0, 1); `wait` waits so many seconds; `redact` cleans error texts.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        chance: Callable[[], float],
+        wait: Wait,
+        redact: Callable[[str], str],
+        stop_secs: float = STOP_SECS,
+    ) -> None:
+        self._clock = clock
+        self._chance = chance
+        self._wait = wait
+        self._redact = redact
+        self._stop_secs = stop_secs
+        self._sources: dict[str, _Source] = {}
+
+    def start(self, instance: str, run: Run) -> None:
+        """Run a source from now on; ValueError if one of this name runs."""
+        if instance in self._sources:
+            raise ValueError(f"source {instance} runs already")
+        source = _Source(instance, self._clock.now_ms())
+        self._sources[instance] = source
+        source.task = asyncio.create_task(self._supervise(source, run), name=f"source {instance}")
+
+    def up(self, instance: str, detail: str = "") -> None:
+        """The source says that it works."""
+        source = self._sources.get(instance)
+        if source is None or source.state.state == "stopped":
+            return
+        if source.state.state in ("retrying", "down"):
+            _LOG.info("a source is back", extra={"source": instance})
+        if source.up_at is None:
+            source.up_at = self._clock.monotonic_secs()
+        self._turn(source, "up", detail=detail)
+
+    async def stop(self, *instances: str) -> None:
+        """Cancel sources and wait until they have ended, 10 seconds at most; then forget them."""
+        tasks = {}
+        for instance in instances:
+            source = self._sources.pop(instance, None)
+            if source is not None and source.task is not None:
+                source.task.cancel()
+                tasks[source.task] = instance
+        if not tasks:
+            return
+        _, stuck = await asyncio.wait(tasks, timeout=self._stop_secs)
+        for task in stuck:
+            _LOG.error("a source does not end; it is left behind", extra={"source": tasks[task]})
+
+    def states(self) -> list[SourceState]:
+        """How every source does, by name."""
+        return [source.state for _, source in sorted(self._sources.items())]
+
+    async def close(self) -> None:
+        """Stop every source."""
+        await self.stop(*self._sources)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _supervise(self, source: _Source, run: Run) -> None:
+        instance = source.state.instance
+        while True:
+            source.up_at = None
+            failure = await _failure_of(run)
+            text = self._redact(str(failure) or type(failure).__name__)
+            if isinstance(failure, SourceFailed) and failure.fatal:
+                self._turn(source, "stopped", error=text)
+                _LOG.error("a source stopped", extra={"source": instance, "error": text})
+                return
+            if self._was_steady(source):
+                source.failures = 0
+            source.failures += 1
+            self._turn(source, "down" if source.failures >= DOWN_AFTER else "retrying", error=text)
+            self._tell(source, failure, text)
+            await self._wait(self._delay_secs(source.failures))
+            restarts = source.state.restarts + 1
+            self._turn(source, source.state.state, restarts=restarts, error=text)
+
+    def _was_steady(self, source: _Source) -> bool:
+        if source.up_at is None:
+            return False
+        return self._clock.monotonic_secs() - source.up_at >= STEADY_SECS
+
+    def _delay_secs(self, failures: int) -> float:
+        longest = FIRST_DELAY_SECS * 2.0 ** min(failures - 1, 30)
+        return self._chance() * min(longest, LONGEST_DELAY_SECS)
+
+    def _turn(
+        self,
+        source: _Source,
+        state: State,
+        *,
+        detail: str = "",
+        restarts: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        before = source.state
+        source.state = SourceState(
+            instance=before.instance,
+            state=state,
+            since_ms=before.since_ms if state == before.state else self._clock.now_ms(),
+            detail=detail,
+            restarts=before.restarts if restarts is None else restarts,
+            error=before.error if error is None else error,
+        )
+
+    def _tell(self, source: _Source, failure: BaseException, text: str) -> None:
+        """Log the first failure and the moment when it has gone on for long, not each one."""
+        facts = {"source": source.state.instance, "error": text}
+        # An error that is none of ours is a bug: its traceback is worth a look.
+        trace = None if isinstance(failure, SourceFailed | OSError) else failure
+        if source.failures == 1:
+            _LOG.warning("a source failed; it is tried again", extra=facts, exc_info=trace)
+        elif source.failures == DOWN_AFTER:
+            _LOG.error("a source stays down; it is tried again", extra=facts, exc_info=trace)
+
+
+async def _failure_of(run: Run) -> BaseException:
+    """Run a source until it ends by itself, and why it did; our own cancellation passes through."""
+    task = asyncio.current_task()
+    failure: BaseException = SourceFailed("the source ended by itself")
+    try:
+        await run()
+    except asyncio.CancelledError as error:
+        # Some libraries raise it although nobody cancelled them.
+        failure = SourceFailed("the source was cancelled from inside")
+        failure.__cause__ = error
+    except Exception as error:  # noqa: BLE001 -- the task's root: it is recorded as the state
+        failure = error
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    return failure

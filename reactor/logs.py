@@ -1,0 +1,247 @@
+"""Log lines: text on a terminal, JSON lines otherwise; written by a thread, without secrets."""
+
+import json
+import logging
+import math
+import os
+import queue
+import re
+import threading
+import traceback
+from collections import OrderedDict
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Literal, Self, TextIO
+
+from reactor.clock import Clock
+from reactor.secrets import Redactor
+
+Format = Literal["auto", "text", "json"]
+Level = Literal["debug", "info", "warning", "error"]
+
+LONGEST_QUEUE = 10_000
+MOST_LIMITED_KEYS = 1000
+_FLUSH_SECS = 2.0
+_PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_OURS = ("time", "level", "logger", "event", "traceback")
+# Control characters, and those that turn text round or break lines for some readers.
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_PLAIN = re.compile(r"[^\s\"'=]+")
+
+
+class Output(logging.Handler):
+    """Where log lines go: a queue with a bound, and the thread that writes it out.
+
+    A stalled pipe never holds the daemon up: when the queue is full, lines are dropped and
+    counted, and the count is told once writing goes on.
+    """
+
+    def __init__(
+        self, stream: TextIO, lines: "Lines", *, longest_queue: int = LONGEST_QUEUE
+    ) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._told = 0
+        self._ended = False
+        self._lines = lines
+        self._stream = stream
+        self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(longest_queue)
+        self._thread = threading.Thread(target=self._write_all, name="logs", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a record; never blocks."""
+        try:
+            self._queue.put_nowait(record)
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Write out what is queued, for two seconds at most, and take the output off the root."""
+        logging.getLogger().removeHandler(self)
+        super().close()
+        if self._ended:  # the interpreter closes every output once more at its end
+            return
+        self._ended = True
+        with suppress(queue.Full):
+            self._queue.put(None, timeout=_FLUSH_SECS)
+            self._thread.join(_FLUSH_SECS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _write_all(self) -> None:
+        while (record := self._queue.get()) is not None:
+            try:
+                self._write(self._lines.of(record))
+            except Exception:  # noqa: BLE001 -- this is where a failing line is recorded
+                self.dropped += 1
+                continue
+            if self.dropped > self._told:
+                lost, self._told = self.dropped - self._told, self.dropped
+                self._write(self._lines.of(_dropped(lost)))
+
+    def _write(self, line: str) -> None:
+        data = (line + "\n").encode("utf-8", "backslashreplace")
+        try:
+            number = self._stream.fileno()
+        except (OSError, ValueError):  # a stream in memory
+            self._stream.write(data.decode())
+            return
+        # Past the stream's own buffer: a thread that is stuck with the buffer's lock would make
+        # the interpreter abort at its end.
+        while data:
+            data = data[os.write(number, data) :]
+
+
+class Lines:
+    """How a record looks as one line (a traceback in text may take more)."""
+
+    def __init__(self, redactor: Redactor, *, as_json: bool, journal: bool = False) -> None:
+        self._redactor = redactor
+        self._as_json = as_json
+        self._journal = journal
+
+    def of(self, record: logging.LogRecord) -> str:
+        """The record's line, with secrets masked and control characters escaped."""
+        redact = self._redactor.redact_text
+        facts = {
+            f"{name}_" if name in _OURS else name: self._redactor.redact(_shown(value))
+            for name, value in vars(record).items()
+            if name not in _STANDARD
+        }
+        message = redact(record.getMessage())
+        trace = (
+            redact("".join(traceback.format_exception(*record.exc_info)).rstrip())
+            if (record.exc_info and record.exc_info[0])
+            else ""
+        )
+        moment = datetime.fromtimestamp(record.created, UTC)
+        time = moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+        if self._as_json:
+            line = _json_line(record, time, message, facts, trace)
+        else:
+            line = _text_line(record, time, message, facts, trace)
+        if not self._journal:
+            return line
+        # journald takes the priority from here; each of its lines is an entry of its own.
+        mark = f"<{_PRIORITIES.get(record.levelname, 6)}>"
+        return "\n".join(mark + part for part in line.split("\n"))
+
+
+def configure(
+    format: Format,
+    level: Level,
+    redactor: Redactor,
+    stream: TextIO,
+    *,
+    journal_stream: str | None = None,
+) -> Output:
+    """Send every log line to `stream` until the output is closed.
+
+    `auto` is text on a terminal, else JSON. `journal_stream` is `$JOURNAL_STREAM`: where it is
+    this stream, lines begin with journald's priority. Libraries speak from WARNING on.
+    """
+    as_json = format == "json" or (format == "auto" and not stream.isatty())
+    lines = Lines(redactor, as_json=as_json, journal=_is_journal(stream, journal_stream))
+    output = Output(stream, lines)
+    root = logging.getLogger()
+    root.addHandler(output)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(number, logging.WARNING))
+    logging.getLogger("reactor").setLevel(number)
+    logging.captureWarnings(True)
+    return output
+
+
+class Limiter:
+    """Lets a warning through at once, and again when its time is over, with how many it held."""
+
+    def __init__(self, clock: Clock, *, every_secs: float = 60.0) -> None:
+        self._clock = clock
+        self._every_secs = every_secs
+        self._held: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def warning(self, logger: logging.Logger, key: str, message: str, **facts: Any) -> None:
+        """Log a warning at most once in `every_secs` for each key."""
+        now = self._clock.monotonic_secs()
+        until, held = self._held.pop(key, (now, 0))
+        if now < until:
+            self._held[key] = (until, held + 1)
+            return
+        self._held[key] = (now + self._every_secs, 0)
+        if len(self._held) > MOST_LIMITED_KEYS:
+            self._held.popitem(last=False)
+        if held:
+            facts["held"] = held
+        logger.warning(message, extra=facts)
+
+
+def _is_journal(stream: TextIO, journal_stream: str | None) -> bool:
+    if not journal_stream:
+        return False
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return journal_stream == f"{status.st_dev}:{status.st_ino}"
+
+
+def _dropped(count: int) -> logging.LogRecord:
+    facts = {"name": __name__, "levelname": "WARNING", "msg": "log lines were dropped"}
+    return logging.makeLogRecord({**facts, "count": count})
+
+
+def _shown(value: Any) -> Any:
+    """A fact as plain data: what JSON does not know becomes text."""
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, dict):
+        return {str(key): _shown(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_shown(inner) for inner in value]
+    return str(value)
+
+
+def _json_line(
+    record: logging.LogRecord, time: str, message: str, facts: dict[str, Any], trace: str
+) -> str:
+    line = {"event": message, "time": time, "level": record.levelname.lower()}
+    line |= {"logger": record.name, **facts}
+    if trace:
+        line["traceback"] = trace
+    return _escaped(json.dumps(line, ensure_ascii=False))
+
+
+def _text_line(
+    record: logging.LogRecord, time: str, message: str, facts: dict[str, Any], trace: str
+) -> str:
+    words = [time, f"{record.levelname:<7}", f"{record.name}:", _escaped(message)]
+    words += [f"{name}={_word(value)}" for name, value in facts.items()]
+    lines = [" ".join(words)]
+    lines += [f"    {_escaped(line)}" for line in trace.splitlines()]
+    return "\n".join(lines)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return _escaped(value)
+    return _escaped(json.dumps(value, ensure_ascii=False))
+
+
+def _escaped(text: str) -> str:
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,0 +1,48 @@
+"""The schema's version: makes a new database, brings an old one forward, refuses a newer one."""
+
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from sqlite3 import Connection
+
+from reactor.errors import BadConfig
+
+# MIGRATIONS[n] is the script that makes version n + 2 from version n + 1; schema.sql is always the
+# newest version.
+MIGRATIONS: tuple[str, ...] = ()
+
+
+def migrate(
+    connection: Connection,
+    before: Callable[[int], None] | None = None,
+    *,
+    schema: str | None = None,
+    migrations: Sequence[str] = MIGRATIONS,
+) -> None:
+    """Bring the database to the newest version, each step in a transaction of its own.
+
+    `before` is called with the old version first, to make a copy. A crash in between leaves a
+    database of some version in between, from which the next boot goes on.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    newest = len(migrations) + 1
+    if version > newest:
+        raise BadConfig(
+            f"the store has schema version {version}, this Reactor knows up to {newest}: "
+            "run the newer Reactor, or use another state folder"
+        )
+    if version == 0:
+        _step(connection, schema if schema is not None else _newest_schema(), newest)
+        return
+    if version < newest and before is not None:
+        before(version)
+    for number in range(version, newest):
+        _step(connection, migrations[number - 1], number + 1)
+
+
+def _newest_schema() -> str:
+    return files("reactor.store").joinpath("schema.sql").read_text()
+
+
+def _step(connection: Connection, script: str, version: int) -> None:
+    # One script, so that a crash leaves either all of it or nothing; user_version included.
+    connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {version}; COMMIT;")
