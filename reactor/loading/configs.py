@@ -15,7 +15,7 @@ from reactor.expr.parse import Expression
 from reactor.expr.scope import ExpressionInvalid, Mistake, Scope
 from reactor.expr.template import Template, parse_value
 from reactor.loading import texts
-from reactor.loading.fitting import has_template, info, is_whole_template, rank, takes, words_for
+from reactor.loading.fitting import has_template, is_whole_template, rank, takes
 from reactor.loading.report import Report
 from reactor.loading.values import (
     Entry,
@@ -27,6 +27,7 @@ from reactor.loading.values import (
     kind,
     scalar_text,
 )
+from reactor.plugin.fields import info, words_for
 from reactor.units import Duration, Size, parse_duration, parse_size
 
 _BETTER = re.compile(r"[:?] write (\d\S*)")

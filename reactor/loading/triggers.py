@@ -9,13 +9,13 @@ import msgspec
 from msgspec import Struct
 
 from reactor.loading.context import Context
-from reactor.loading.fitting import fields_of, names_of
 from reactor.loading.hints import TRIGGER_HINTS
 from reactor.loading.names import EVENT_FIELDS, Names
 from reactor.loading.specs import Beside, Written, belongs_beside, read_config
 from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value
 from reactor.loading.words import TriggerWords
 from reactor.model.flow import Dedup, Trigger
+from reactor.plugin.fields import fields_of, names_of
 from reactor.plugin.spec import Spec
 
 # Gates that the language has and this build does not run; emptied as they are built.
@@ -133,7 +133,7 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
         keys = tuple({*LATER_GATES, "only_if", "unless", "dedup"})
         belongs_beside(sketch.source.value, Beside("source", keys, sketch.source), context)
     match: tuple[tuple[str, str], ...] = ()
-    if spec is not None and spec.match is not None and isinstance(written.data, Mapping):
+    if spec is not None and spec.match is not None and written.fine:
         match = spec.match(written.data)
     return Trigger(
         id=sketch.id,
