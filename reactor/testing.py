@@ -95,7 +95,10 @@ class World:
             connection=_no_connection,
         )
         if self._limits is not None:
-            outside = Outside(**{name: getattr(outside, name) for name in outside.__struct_fields__} | {"limits": self._limits})
+            outside = Outside(
+                **{name: getattr(outside, name) for name in outside.__struct_fields__}
+                | {"limits": self._limits}
+            )
         self.engine = Engine(self.store, outside)
         await self.engine.start(self.load(*self._texts))
         await self.settle()

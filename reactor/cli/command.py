@@ -56,7 +56,9 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], Command
     return declare
 
 
-def family(name: str, *examples: str, alone: bool = False) -> Callable[[Callable[..., Any]], Family]:
+def family(
+    name: str, *examples: str, alone: bool = False
+) -> Callable[[Callable[..., Any]], Family]:
     """Declare a command with commands of its own; `alone`: it may also stand by itself."""
 
     def declare(function: Callable[..., Any]) -> Family:

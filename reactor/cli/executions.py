@@ -62,7 +62,7 @@ def why(event: str) -> None:
 @command(
     "retry",
     "reactor retry exe_01hq3kz7e9d4x",
-    "reactor retry --where 'execution.flow == \"invoice\" and error.kind == \"http\"' --since 2h",
+    'reactor retry --where \'execution.flow == "invoice" and error.kind == "http"\' --since 2h',
 )
 @click.argument("executions", nargs=-1, metavar="[EXECUTION]...")
 @click.option("--where", metavar="EXPR", help="All failed and cancelled ones that meet this.")

@@ -130,9 +130,7 @@ class Book:
     def _same(self, flows: tuple[Flow, ...], before: Page | None) -> tuple[Flow, ...]:
         """Keep the very objects of flows that did not change, so that their sources are not touched."""
         old = {} if before is None else {flow.name: flow for flow in before.flows}
-        return tuple(
-            old[flow.name] if _same(old.get(flow.name), flow) else flow for flow in flows
-        )
+        return tuple(old[flow.name] if _same(old.get(flow.name), flow) else flow for flow in flows)
 
     def _turned(self, before: Mapping[str, Page]) -> Turned:
         old = {flow.name: flow for page in before.values() for flow in page.flows}

@@ -87,7 +87,11 @@ class DaemonControl:
         return views
 
     def _flow_view(
-        self, flow: Flow, path: str, stale: bool, counts: Mapping[State, int]  # noqa: FBT001
+        self,
+        flow: Flow,
+        path: str,
+        stale: bool,
+        counts: Mapping[State, int],
     ) -> wire.FlowView:
         state: wire.FlowState = "on"
         if stale:

@@ -1,14 +1,14 @@
 """What actions and sources are lent by the daemon: connections by name, things opened once."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, TypeVar
 
 from reactor.errors import NotFound
 from reactor.plugin.context import Connection
 from reactor.secrets import Secrets
-from reactor.settings import ConnectionSettings, resolve_connection
+from reactor.settings import resolve_connection
 
 T = TypeVar("T")
 
@@ -20,9 +20,7 @@ class Opened:
         self._stack = AsyncExitStack()
         self._things: dict[str, asyncio.Future[Any]] = {}
 
-    async def __call__(
-        self, key: str, open_: Callable[[], AbstractAsyncContextManager[T]]
-    ) -> T:
+    async def __call__(self, key: str, open_: Callable[[], AbstractAsyncContextManager[T]]) -> T:
         """The thing under `key`; who asks while it opens waits for it, a failure is not kept."""
         found = self._things.get(key)
         if found is not None:
@@ -48,22 +46,28 @@ class Opened:
 class Connections:
     """`connections:` of reactor.yaml, with their secrets filled in when they are used."""
 
-    def __init__(self, settings: dict[str, ConnectionSettings], secrets: Secrets) -> None:
+    def __init__(
+        self, settings: Mapping[str, Mapping[str, Mapping[str, Any]]], secrets: Secrets
+    ) -> None:
         self._settings = settings
         self._secrets = secrets
 
     def find(self, kind: str, name: str | None) -> Connection:
         """The connection of a name, or the only one of its kind; `NotFound` says what there is."""
         if name is None:
-            of_kind = [each for each, found in self._settings.items() if found.kind == kind]
+            of_kind = [each for each, found in self._settings.items() if kind in found]
             if len(of_kind) != 1:
                 have = f"there are {', '.join(of_kind)}" if of_kind else "there is none"
-                message = f"no connection is named and {have} of kind {kind}: write connection: NAME"
+                message = (
+                    f"no connection is named and {have} of kind {kind}: write connection: NAME"
+                )
                 raise NotFound(message)
             name = of_kind[0]
         found = self._settings.get(name)
-        if found is None or found.kind != kind:
+        if found is None or kind not in found:
             have = ", ".join(sorted(self._settings)) or "none"
             message = f"there is no {kind} connection {name!r} in reactor.yaml (it has {have})"
             raise NotFound(message)
-        return Connection(name=name, kind=kind, config=resolve_connection(found, self._secrets))
+        return Connection(
+            name=name, kind=kind, config=resolve_connection(found[kind], self._secrets)
+        )

@@ -6,12 +6,12 @@ import os
 import random
 import signal
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
+from typing import Any
 
 from reactor import __version__
-from reactor.clock import SystemClock
+from reactor.clock import Clock, SystemClock
 from reactor.daemon.book import Book, Turned
 from reactor.daemon.control import DaemonControl
 from reactor.daemon.outside import Connections, Opened
@@ -23,8 +23,7 @@ from reactor.engine.meter import watch_lag
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import BadConfig, StorageFailed
 from reactor.loading.load import Loading, load_document
-from reactor.loading.watch import watch
-from reactor.model.event import Received
+from reactor.loading.watch import Snapshot, snapshot, watch
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import Files, Network
 from reactor.plugin.dropin import load_plugins
@@ -33,8 +32,8 @@ from reactor.secrets import Command, Redactor, Secrets
 from reactor.settings import Settings, split_address
 from reactor.store import Write
 from reactor.store.sqlite import SqliteStore, open_sqlite
-from reactor.systemd import Notifier
-from reactor.web.admin import serve_api
+from reactor.systemd import Systemd
+from reactor.web.admin.server import serve_api
 from reactor.web.listener import Listener
 from reactor.web.reading import Limits as ListenerLimits
 from reactor.web.routes import PathTable
@@ -46,11 +45,9 @@ TICK_SECS = 1.0
 class Daemon:
     """Everything that runs, as long as it runs."""
 
-    def __init__(
-        self, settings: Settings, redactor: Redactor, environ: Mapping[str, str]
-    ) -> None:
+    def __init__(self, settings: Settings, redactor: Redactor, environ: Mapping[str, str]) -> None:
         self.settings = settings
-        self.clock = SystemClock()
+        self.clock: Clock = SystemClock()
         self.redactor = redactor
         self.started_ms = self.clock.now_ms()
         self.listen: str | None = None
@@ -60,7 +57,7 @@ class Daemon:
         self._environ = environ
         self._wake = asyncio.Event()
         self._turning = asyncio.Lock()
-        self._notifier = Notifier(environ)
+        self._notifier = Systemd(environ, self.clock)
         self._log = logging.getLogger("reactor.daemon")
         command = settings.secrets.exec
         self.secrets = Secrets(
@@ -75,7 +72,7 @@ class Daemon:
                 keep_secs=command.keep,
             ),
         )
-        self.connections = Connections(dict(settings.connections), self.secrets)
+        self.connections = Connections(settings.connections, self.secrets)
         self.store: SqliteStore
         self.engine: Engine
         self.book: Book
@@ -83,6 +80,7 @@ class Daemon:
         self.supervisor: Supervisor
         self.catalog: Catalog
         self.paused: frozenset[str] = frozenset()
+        self._seen: Snapshot = {}
 
     async def serve(self) -> int:
         """Serve until a signal or a failed disk ends it; the exit code."""
@@ -163,6 +161,7 @@ class Daemon:
             limits=ListenerLimits(connections=settings.server.max_connections),
         )
         self._listener = listener
+        self._seen = snapshot(settings.flows)
         turned = self.book.read()
         self._tell(turned)
         self.store.submit(Write(files=list(turned.rows)))
@@ -198,13 +197,14 @@ class Daemon:
         await self._say_ready()
 
     def _stay_up(self, stack: AsyncExitStack) -> None:
+        seen = self._seen
         upkeep = Upkeep(self.engine, self.settings)
-        works: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+        works: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
             ("timers", self._turn_timers),
             ("upkeep", lambda: upkeep.run(asyncio.sleep)),
-            ("watch", lambda: watch(self.settings.flows, self._changed)),
+            ("watch", lambda: watch(self.settings.flows, self._changed, seen=seen)),
             ("lag", lambda: watch_lag(self.engine.meter, self.clock, asyncio.sleep)),
-            ("watchdog", lambda: self._notifier.watchdog(asyncio.sleep)),
+            ("watchdog", self._feed_watchdog),
         ]
         tasks = [asyncio.create_task(work(), name=name) for name, work in works]
         for task in tasks:
@@ -260,11 +260,17 @@ class Daemon:
             except TimeoutError:
                 pass
 
+    async def _feed_watchdog(self) -> None:
+        every = self._notifier.watchdog_secs
+        while True:
+            await asyncio.sleep(every or 3600.0)
+            self._notifier.watchdog()
+
     def _changed(self) -> None:
         self._reloading = asyncio.get_running_loop().create_task(self._reload_quietly())
 
     async def _reload_quietly(self) -> None:
-        self._notifier.reloading(self.clock.monotonic_secs())
+        self._notifier.reloading()
         await self.reload()
         self._notifier.ready(f"listening on {self.listen}")
 
@@ -278,12 +284,12 @@ class Daemon:
                 facts = {"file": page.path}
                 self._log.error("the last good version of a flow file keeps running", extra=facts)
         if turned.anything:
-            facts = {
+            changes = {
                 "added": list(turned.added),
                 "changed": list(turned.changed),
                 "removed": list(turned.removed),
             }
-            self._log.info("flows loaded", extra=facts)
+            self._log.info("flows loaded", extra=changes)
 
     # ---- ending
 
@@ -350,5 +356,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct, json
 
 from reactor.clock import Clock
 from reactor.engine.router import Candidate, Router
 from reactor.engine.supervisor import Supervisor
-from reactor.errors import NotFound, ReactorError, SourceFailed
+from reactor.errors import ReactorError, SourceFailed
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import Connection, Emit, Routes, Shared
 from reactor.plugin.decode import decode
@@ -161,5 +161,3 @@ def _written(candidate: Candidate) -> bytes:
     entry = entries[place] if place < len(entries) else None
     config = entry.get(candidate.trigger.source) if isinstance(entry, dict) else None
     return json.encode([config, dict(candidate.constants)], order="sorted", enc_hook=str)
-
-

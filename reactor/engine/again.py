@@ -34,7 +34,9 @@ async def retry(
         raise NotFound(f"there is no execution {id_text('exe', execution)}")
     old = found[0]
     row = old.execution
-    needs_attention = row.state is State.WAITING and (row.reason or "").startswith("needs_attention")
+    needs_attention = row.state is State.WAITING and (row.reason or "").startswith(
+        "needs_attention"
+    )
     if not row.state.ended and not needs_attention:
         raise UsageError(f"{id_text('exe', execution)} is {row.state.word}: cancel it first")
     flow = await _flow(engine, row, version)
@@ -86,7 +88,9 @@ async def start(
     if chosen.source == "call" and data is None:
         data = dict(inputs)
     elif inputs:
-        raise UsageError(f"trigger {chosen.id!r} of flow {name!r} takes data, not inputs: --data JSON")
+        raise UsageError(
+            f"trigger {chosen.id!r} of flow {name!r} takes data, not inputs: --data JSON"
+        )
     refusal = engine.intake.refusal()
     if refusal is not None:
         raise refusal
@@ -160,7 +164,9 @@ async def _flow(engine: Engine, row: Execution, version: str) -> Flow:
         return await engine.desk.version(row.version)
     flow = engine.intake.router.flows.get(row.flow)
     if flow is None:
-        raise NotFound(f"flow {row.flow!r} is not there any more; --version original runs the old one")
+        raise NotFound(
+            f"flow {row.flow!r} is not there any more; --version original runs the old one"
+        )
     return flow
 
 
@@ -171,9 +177,7 @@ def _kept(journal: tuple[Entry, ...]) -> tuple[Entry, ...]:
     last = failed[-1] if failed else None
     kept = {entry.path for entry in done if entry is not last}
     return tuple(
-        entry
-        for entry in journal
-        if entry.kind in ("vars", "reply") or entry.path in kept
+        entry for entry in journal if entry.kind in ("vars", "reply") or entry.path in kept
     )
 
 

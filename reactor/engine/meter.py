@@ -74,10 +74,16 @@ class Meter:
         self.step_failures = 0
         self.parked = 0
         self.repaired = 0
+        self.errors_of: dict[tuple[str, str], int] = {}
         self.ended: dict[tuple[str, str], int] = {}
         self.commits = Histogram(BATCH_BOUNDS)
         self.lag = Histogram(LAG_BOUNDS)
         self._readings: dict[str, Callable[[], float | Mapping[str, float]]] = {}
+
+    def decided_wrong(self, flow: str, trigger: str) -> None:
+        """A condition could not be judged."""
+        self.decision_errors += 1
+        self.errors_of[flow, trigger] = self.errors_of.get((flow, trigger), 0) + 1
 
     def finished(self, flow: str, state: str) -> None:
         """An execution ended."""
