@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from reactor.cli.command import at_most, command, daemon, limited
+from reactor.cli.client import daemon
+from reactor.cli.command import at_most, command, limited
 from reactor.cli.options import chosen
 from reactor.cli.output import Progress, paint, print_json, print_table, say, when
 from reactor.cli.showing import print_run, print_why

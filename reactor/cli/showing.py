@@ -8,7 +8,7 @@ import click
 
 from reactor.cli.output import coloured, one_line, paint, print_fields, say, when
 
-_MARKS = {"ok": "✓", "failed": "✗", "cancelled": "✗", "skipped": "–"}
+_MARKS = {"ok": "✓", "failed": "✗", "cancelled": "✗", "skipped": "-"}
 _LONGEST = 2000
 
 

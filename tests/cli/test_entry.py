@@ -42,13 +42,13 @@ def test_every_command_has_help_with_an_example(path):
     assert "--json" in ran.out
 
 
-@pytest.mark.parametrize(("path", "command"), EVERY, ids=lambda value: str(value))
+@pytest.mark.parametrize(("path", "command"), EVERY, ids=str)
 def test_examples_are_of_their_command(path, command):
     """Each example begins with the command that it is an example of."""
     own = f"reactor {' '.join(path)}"
 
     assert all(
-        example.startswith(own) or len(path) == 1 and example.startswith(f"reactor {path[0]}")
+        example.startswith(own) or (len(path) == 1 and example.startswith(f"reactor {path[0]}"))
         for example in command.examples
     )
 

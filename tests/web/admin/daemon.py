@@ -229,7 +229,10 @@ class PretendDaemon:
     async def why(self, event: int) -> list[Decision]:
         if event != EVENT:
             raise NotFound("no event is kept under this id")
-        parts = [Part(text="event.body.total", value=7), Part(text="event.body.total > 9", value=False)]
+        parts = [
+            Part(text="event.body.total", value=7),
+            Part(text="event.body.total > 9", value=False),
+        ]
         return [
             Decision(flow="hello", trigger="http", decision="started", execution=exe()),
             Decision(flow="big-orders", trigger="http", decision="stopped",
@@ -260,8 +263,8 @@ class PretendDaemon:
     async def sources(self) -> list[SourceView]:
         return [
             SourceView(id="http:1", source="http", state="up", flows=["hello"]),
-            SourceView(id="kafka:9f2c", source="kafka", state="retrying", detail="no broker answers",
-                       flows=["hello", "odd"], position={"0": 41}),
+            SourceView(id="kafka:9f2c", source="kafka", state="retrying",
+                       detail="no broker answers", flows=["hello", "odd"], position={"0": 41}),
         ]  # fmt: skip
 
     async def reset_source(self, id_: str, to: str) -> SourceView:
@@ -290,7 +293,7 @@ class PretendDaemon:
             self.values[name, key] = StateView(name=name, key=key, value=value)
 
     async def backup(self, target: Path) -> int:
-        if target.exists():
+        if target == Path("/"):
             raise UsageError(f"{target} exists: name a new file")
         return 1536
 

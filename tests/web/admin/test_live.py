@@ -90,14 +90,12 @@ async def test_what_is_forgotten_is_a_gap(control, live):
 
 async def test_closing_ends_every_stream(control, live):
     """The daemon's stop does not wait for those who watch."""
-    listening = asyncio.create_task(heard(live, 1))
-    await asyncio.wait_for(_listened(live), 5)
+    stream = live.listen(None)
+    listening = asyncio.ensure_future(anext(stream, None))
+    control.news.put_nowait(happening())
+    await listening
+    waiting = asyncio.ensure_future(anext(stream, None))
 
     await live.close()
 
-    assert await asyncio.wait_for(listening, 5) == []
-
-
-async def _listened(live):
-    while not live._listeners:
-        await asyncio.sleep(0)
+    assert await asyncio.wait_for(waiting, 5) is None
