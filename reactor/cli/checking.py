@@ -27,9 +27,12 @@ def check(paths: tuple[Path, ...], form: str) -> int:
 
     folder = chosen().flows
     asked = read_files(paths or [folder])
-    # The other flows are read too: names, routes and calls go from file to file.
-    around = read_files([*paths, folder]) if paths and folder.is_dir() else asked
     names = {each.file for each in asked}
+    # The other flows are read too: names, routes and calls go from file to file. They come
+    # first, so that of two flows in conflict the one that was asked about is named.
+    known = {Path(name).absolute() for name in names}
+    others = read_files([folder]) if paths and folder.is_dir() else []
+    around = [each for each in others if Path(each.file).absolute() not in known] + asked
     problems = [problem for each in asked for problem in each.problems]
     problems += [each for each in conflicts(around) if each.place.file in names]
     form = "json" if chosen().json else form

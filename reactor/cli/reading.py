@@ -38,8 +38,15 @@ def read_files(paths: Iterable[Path]) -> list[Loaded]:
         if not path.exists():
             raise NotFound(f"there is no file or folder {path}")
         for file in flow_files(path) if path.is_dir() else [path]:
-            found.setdefault(file.absolute(), load_bytes(file.read_bytes(), str(file), loading))
+            found.setdefault(file.absolute(), load_bytes(_content(file), str(file), loading))
     return list(found.values())
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidFlow(f"{file} cannot be read: {error.strerror}") from error
 
 
 def read_flow(name: str) -> Flow:
