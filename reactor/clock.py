@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -29,6 +30,7 @@ class SystemClock:
         return time.monotonic()
 
 
+@lru_cache(maxsize=256)  # what happens in one millisecond shares its instant
 def instant(ms: int) -> datetime:
     """The UTC instant of a stored time."""
     return datetime.fromtimestamp(ms / 1000, UTC)

@@ -11,6 +11,7 @@ from reactor.errors import BadConfig, NotFound
 from reactor.model.flow import Defaults, Keep
 from reactor.secrets import Redactor, Secrets
 from reactor.settings import (
+    ConnectionSettings,
     Settings,
     describe_settings,
     load_settings,
@@ -77,7 +78,9 @@ def test_every_part_of_the_file_is_read(load):
     assert (settings.store.max_size, settings.keep.ok, settings.keep.unwanted) == (1 << 30, 5400, 5)
     assert settings.secrets.exec.args == ("vault", "get")
     assert (settings.env, settings.files.roots) == (("HOME",), (Path("/srv"),))
-    assert settings.connections == {"main": {"kafka": {"brokers": ["localhost:9092"]}}}
+    assert settings.connections == {
+        "main": ConnectionSettings("kafka", {"brokers": ["localhost:9092"]})
+    }
     assert settings.defaults_for_flows() == Defaults(
         retry={"max": 3, "within": "1h"},
         timeout_secs=30.0,
@@ -114,7 +117,7 @@ def test_every_key_has_a_variable(load):
     assert settings.server.trusted_proxies == ("10.0.0.1", "10.1.0.0/16")
     assert (settings.server.allow_unauthenticated, settings.server.max_connections) == (True, 7)
     assert (settings.store.min_free, settings.defaults.retry) == (1 << 20, {"max": 2})
-    assert settings.connections == {"db": {"sql": {"dsn": "x"}}}
+    assert settings.connections == {"db": ConnectionSettings("sql", {"dsn": "x"})}
     assert settings.secrets.exec.args == ()
 
 
@@ -239,16 +242,16 @@ def test_a_connection_gets_its_secrets_on_use(load, tmp_path):
         """)
     (tmp_path / "token").write_text("the token")
     secrets = Secrets(redactor=Redactor(), clock=SystemClock(), environ={}, folder=tmp_path)
-    config = settings.connections["books"]["http"]
+    books = settings.connections["books"]
 
     assert "the token" not in repr(settings)
-    assert resolve_connection(config, secrets) == {
+    assert resolve_connection(books, secrets) == {
         "base": "https://x",
         "auth": {"bearer": "the token", "n": [1]},
     }
     (tmp_path / "token").unlink()
     with pytest.raises(NotFound, match="token"):
-        resolve_connection(config, secrets)
+        resolve_connection(books, secrets)
 
 
 @pytest.mark.parametrize("text", ["8787", ":8787", "::1:8787", "host:", "host:99999", "host:x", ""])

@@ -80,9 +80,9 @@ class Written(TypedDict):
     rows: Annotated[int, doc("How many rows, without the one that names the columns.")]
 
 
-def _complaints(written: Any) -> Iterable[Complaint]:
+def _complaints(written: Mapping[str, Any]) -> Iterable[Complaint]:
     """What is wrong with a table as written, beyond types."""
-    if isinstance(written, Mapping) and written.get("types") and written.get("header") is False:
+    if written.get("types") and written.get("header") is False:
         yield ("types",), "types needs the columns' names: write header: [id, name]"
 
 

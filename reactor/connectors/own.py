@@ -44,8 +44,12 @@ class Map(Config, frozen=True):
         doc("What each element becomes: item, index.", {"id": "${{ item.id }}"}, form="deferred"),
     ]
     over: Annotated[
-        list[Any] | None,
-        doc("The list; without it `to` is made once.", "event.body.items", form="expression"),
+        Any,
+        doc(
+            "The list; without it `to` is made once.",
+            "event.body.items",
+            form="expression",
+        ),
     ] = None
     where: Annotated[
         Expression | None, doc("Which elements are taken.", "item.total > 100", form="deferred")

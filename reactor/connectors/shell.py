@@ -69,12 +69,9 @@ class Ran(TypedDict):
     truncated: Annotated[bool, doc("Whether there was more output than max_output.", False)]
 
 
-def _complaints(written: Any) -> Iterable[Complaint]:
+def _complaints(written: Mapping[str, Any]) -> Iterable[Complaint]:
     """What is wrong with a command as written, beyond types."""
-    if isinstance(written, str):
-        words = ", ".join(written.split())
-        yield (), f"shell takes args or run: shell: {{args: [{words}]}}"
-    elif isinstance(written, Mapping) and written.get("args") == []:
+    if written.get("args") == []:
         yield ("args",), "args names at least a program: args: [df, -h]"
 
 

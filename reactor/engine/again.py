@@ -1,7 +1,6 @@
 """Executions that are run again by hand, and flows that are started by hand."""
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -103,21 +102,14 @@ async def start(
 
 
 async def _start(engine: Engine, candidate: Candidate, received: Received) -> Receipt:
-    plan = engine.intake.start_by_hand(candidate, received)
-    write = Write()
-    stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
 
-    def woven(started: list[Any]) -> None:
-        def committed() -> None:
-            engine.intake.committed(write, started)
-            if not stored.done():
-                stored.set_result(None)
+    def done(receipt: Receipt) -> None:
+        if not answer.done():
+            answer.set_result(receipt)
 
-        engine.store.submit(write, committed)
-
-    engine.intake.weave(write, deque([plan]), [], woven)
-    await stored
-    return plan.receipt or Receipt(None)
+    engine.intake.start_by_hand(candidate, received, done)
+    return await answer
 
 
 async def drop(engine: Engine, execution: int | None, dead: int) -> None:

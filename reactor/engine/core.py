@@ -10,7 +10,8 @@ from msgspec import Struct
 from reactor.clock import Clock
 from reactor.engine.bell import Bell, Hear
 from reactor.engine.desk import Desk
-from reactor.engine.intake import Emitter, Intake, Limits
+from reactor.engine.emitter import Emitter
+from reactor.engine.intake import Intake, Limits
 from reactor.engine.meter import Meter
 from reactor.engine.perform import Performer
 from reactor.engine.router import Router, Surroundings

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from reactor.clock import Clock
+from reactor.engine.ending import dead_letter
 from reactor.engine.lanes import Lane
 from reactor.engine.meter import Meter
 from reactor.engine.router import view_of
@@ -15,7 +16,7 @@ from reactor.ids import id_text
 from reactor.model.event import Event, Outcome, Received
 from reactor.model.execution import Execution, Failure, State
 from reactor.model.flow import Flow, Run
-from reactor.store import Change, Dead, End, Open, Store, Version, Write
+from reactor.store import Change, End, Open, Store, Version, Write
 
 PAGE = 500
 LONE_CRASHES = 3  # from here on an execution runs alone
@@ -235,17 +236,7 @@ class Desk:
         message = f"the daemon crashed {row.crashes} times while this ran"
         error = Failure(step=None, kind="crash_loop", message=message)
         write.ends.append(End(row.id, State.FAILED, row.started_ms, now_ms, (), error=error))
-        write.dead.append(
-            Dead(
-                id=row.id,
-                kind="crash_loop",
-                flow=row.flow,
-                event=row.event,
-                execution=row.id,
-                reason=message,
-                created_ms=now_ms,
-            )
-        )
+        write.dead.append(dead_letter(row, error, now_ms, "crash_loop"))
         self._meter.dead += 1
 
     # ---- every few seconds
@@ -301,7 +292,7 @@ class Desk:
             lane.drop(row.id, row.key)
             end = End(row.id, State.CANCELLED, None, self._clock.now_ms(), (), error=error)
             self._store.submit(
-                Write(ends=[end]), lambda: runner.answer(Outcome(row.id, "cancelled"))
+                Write(ends=[end]), lambda: runner.outcomes.answer(Outcome(row.id, "cancelled"))
             )
             lane.free(row.id, row.key)
             lane.turn()

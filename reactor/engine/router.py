@@ -176,7 +176,7 @@ def judge(
         value: Any = view
         for name in _match_path(field):
             value = value.get(name) if isinstance(value, dict) else None
-        if not isinstance(value, str) or not fnmatchcase(value, pattern):
+        if value != pattern and not (isinstance(value, str) and fnmatchcase(value, pattern)):
             return
     own = {**view, "trigger": trigger.id}
     names = names_of(candidate, own, around, now_ms)

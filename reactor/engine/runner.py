@@ -5,14 +5,15 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from msgspec import to_builtins
 from msgspec.structs import replace
 
 from reactor.clock import Clock, instant
 from reactor.engine.bell import Bell
+from reactor.engine.ending import dead_letter, end_of
 from reactor.engine.lanes import Lane
 from reactor.engine.machine import CLOSING_LIMIT_SECS, Machine
 from reactor.engine.meter import Meter
+from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
 from reactor.engine.render import Rendering
 from reactor.engine.router import about_flow
@@ -21,10 +22,10 @@ from reactor.engine.timers import Timer, Timers
 from reactor.engine.words import Emission, LogLine, Stage
 from reactor.errors import ActionFailed
 from reactor.ids import Ids, id_text
-from reactor.model.event import Outcome, Received
+from reactor.model.event import Outcome
 from reactor.model.execution import Entry, Execution, Failure, State
 from reactor.model.flow import Flow
-from reactor.store import Change, Dead, End, NewExecution, Open, Record, Store, Write
+from reactor.store import Change, End, NewExecution, Open, Record, Store, Write
 from reactor.units import format_duration
 
 NEAR_MS = 15_000  # what is due within this waits in memory, the rest in the store
@@ -114,10 +115,9 @@ class Runner:
         self._secret = secret
         self._chance = chance
         self._weaver: Weaver | None = None
-        self._outcomes: dict[int, list[asyncio.Future[Outcome]]] = {}
+        self.outcomes = Outcomes(store, self.live.__contains__)
         self._watched: set[int] = set()
         self._stored: dict[int, asyncio.Event] = {}
-        self._lookups: set[asyncio.Task[None]] = set()
         self._busy = 0
         self._idle: asyncio.Event | None = None
         self._log = logging.getLogger("reactor.runner")
@@ -171,9 +171,8 @@ class Runner:
         )
         running.row = begun
         if machine.ended is not None:
-            self._bury(running, write, state)
-            self._tell_end(running, state)
-            self._leave(running, state)
+            self._end_rows(running, write, machine.ended)
+            self._leave(running, machine.ended)
         return NewExecution(begun, machine.unsaved())
 
     def committed(self, running: Running) -> None:
@@ -189,7 +188,7 @@ class Runner:
             self._say(running, lines)
         if stage.reply is not None:
             reply, stage.reply = dict(stage.reply.reply), None
-            self.answer(Outcome(running.row.id, "replied", reply=reply))
+            self.outcomes.answer(Outcome(running.row.id, "replied", reply=reply))
         if machine.ended is not None:
             self._finished(running)
         elif machine.waits_for_commit:
@@ -255,7 +254,12 @@ class Runner:
         write.states += running.stage.states
         entries = machine.unsaved()
         if machine.ended is not None:
-            self._end_rows(running, write)
+            now_ms, journal = self._clock.now_ms(), tuple(machine.journal)
+            end = End(
+                row.id, machine.ended, running.started_ms, now_ms, journal, None, machine.error
+            )
+            write.ends.append(end)
+            self._end_rows(running, write, machine.ended)
         else:
             if entries:
                 write.records.append(Record(row.id, entries))
@@ -338,61 +342,15 @@ class Runner:
         running.machine.cancel(error, self._clock.now_ms())
         self._record(running)
 
-    def _end_rows(self, running: Running, write: Write) -> None:
+    def _end_rows(self, running: Running, write: Write, state: State) -> None:
+        """What the end of an execution adds to its last write: a dead letter, an event of it."""
         machine, row = running.machine, running.row
-        state = machine.ended or State.FAILED
-        write.ends.append(
-            End(
-                row.id,
-                state,
-                running.started_ms,
-                self._clock.now_ms(),
-                tuple(machine.journal),
-                error=machine.error,
-            )
-        )
-        self._bury(running, write, state)
-        self._tell_end(running, state)
-
-    def _bury(self, running: Running, write: Write, state: State) -> None:
-        if state is not State.FAILED:
-            return
-        error = running.machine.error
-        row = running.row
-        self._meter.dead += 1
-        write.dead.append(
-            Dead(
-                id=row.id,
-                kind="failed",
-                flow=row.flow,
-                event=row.event,
-                execution=row.id,
-                reason="" if error is None else error.message,
-                created_ms=self._clock.now_ms(),
-            )
-        )
-
-    def _tell_end(self, running: Running, state: State) -> None:
-        """An event for the source `flow`, in the commit of the end."""
-        if self._weaver is None or not self._weaver.listens("flow"):
-            return
-        machine, row = running.machine, running.row
-        error = None if machine.error is None else to_builtins(machine.error)
-        data = {
-            "flow": row.flow,
-            "execution": id_text("exe", row.id),
-            "state": state.word,
-            "output": machine.output,
-            "error": error,
-        }
-        received = Received(
-            data=data,
-            type=state.word,
-            identity=f"{row.id}:ended",
-            parent=row.event,
-            depth=row.depth + 1,
-        )
-        running.stage.emissions.append(Emission(self._ids.next(), "flow", received))
+        if state is State.FAILED:
+            self._meter.dead += 1
+            write.dead.append(dead_letter(row, machine.error, self._clock.now_ms()))
+        if self._weaver is not None and self._weaver.listens("flow"):
+            emission = Emission(self._ids.next(), "flow", end_of(row, machine, state))
+            running.stage.emissions.append(emission)
 
     def _finished(self, running: Running) -> None:
         row, machine = running.row, running.machine
@@ -403,7 +361,7 @@ class Runner:
         if self._bell.listeners:
             self._bell.ring("execution", flow=row.flow, execution=row.id, state=state.word)
         kind = None if machine.error is None else machine.error.kind
-        self.answer(Outcome(row.id, state.word, output=machine.output, error_kind=kind))
+        self.outcomes.answer(Outcome(row.id, state.word, output=machine.output, error_kind=kind))
         if machine.error is not None:
             facts = {
                 "flow": row.flow,
@@ -431,7 +389,7 @@ class Runner:
     @property
     def busy(self) -> bool:
         """Whether attempts are under way, or answers being looked up."""
-        return self._busy > 0 or bool(self._lookups)
+        return self._busy > 0 or self.outcomes.busy
 
     async def quiet(self, execution: int, limit_secs: float) -> None:
         """Return when a live execution stored something, left, or the time is over."""
@@ -443,41 +401,6 @@ class Runner:
         await stored.wait()
         timer.cancel()
         self._stored.pop(execution, None)
-
-    # ---- answers for who waits
-
-    @property
-    def awaited(self) -> bool:
-        """Whether anyone waits for an outcome."""
-        return bool(self._outcomes)
-
-    def outcome(self, execution: int) -> asyncio.Future[Outcome]:
-        """Resolved when the execution replies or ends."""
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._outcomes.setdefault(execution, []).append(future)
-        return future
-
-    def stored_outcome(self, execution: int) -> asyncio.Future[Outcome] | None:
-        """The outcome of an execution that may have ended before; None while it runs."""
-        if execution in self.live:
-            return None
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._lookups.add(
-            task := asyncio.get_running_loop().create_task(self._look(execution, future))
-        )
-        task.add_done_callback(self._lookups.discard)
-        return future
-
-    async def _look(self, execution: int, future: asyncio.Future[Outcome]) -> None:
-        found = await self._store.load([execution])
-        if not future.done() and found:
-            future.set_result(outcome_of(found[0]))
-
-    def answer(self, outcome: Outcome) -> None:
-        """Tell everyone who waits for this execution."""
-        for future in self._outcomes.pop(outcome.execution, ()):
-            if not future.done():
-                future.set_result(outcome)
 
     # ---- stopping
 
@@ -547,17 +470,3 @@ class Runner:
 
     def _cancel_quietly(self, running: Running, error: Failure) -> None:
         self.cancel(running.row.id, error)
-
-
-def outcome_of(opened: Open) -> Outcome:
-    """What a stored execution answered or how it ended; its state word while it is open."""
-    row = opened.execution
-    reply = output = None
-    for entry in opened.journal:
-        if entry.kind == "reply":
-            reply = entry.value
-        elif entry.kind == "output":
-            output = entry.value
-    kind = None if row.error is None else row.error.kind
-    state = "replied" if reply is not None else row.state.word
-    return Outcome(row.id, state, reply=reply, output=output, error_kind=kind)

@@ -126,6 +126,8 @@ class _Map(Template):
         super().__init__(values, _inside(values.values()))
 
     def render(self, names: Mapping[str, Any], *, strict: Strict = False, at: Path = ()) -> Any:
+        if strict is False:
+            return {key: each.render(names) for key, each in self._value.items()}
         return {
             key: each.render(names, strict=strict, at=(*at, key))
             for key, each in self._value.items()
@@ -153,6 +155,8 @@ class _List(Template):
         super().__init__(values, _inside(values))
 
     def render(self, names: Mapping[str, Any], *, strict: Strict = False, at: Path = ()) -> Any:
+        if strict is False:
+            return [each.render(names) for each in self._value]
         return [
             each.render(names, strict=strict, at=(*at, place))
             for place, each in enumerate(self._value)

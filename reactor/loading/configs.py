@@ -75,10 +75,9 @@ class Walk:
             type_ = type_.type
         if "long" in meta.extra:
             return self._either(value, meta, path)
-        if (
-            isinstance(value, Scalar)
-            and is_whole_template(value)
-            and meta.form not in ("deferred", "literal")
+        if isinstance(value, Scalar) and (
+            meta.form == "expression"
+            or (is_whole_template(value) and meta.form not in ("deferred", "literal"))
         ):
             return self._leaf(value, meta, path)
         if isinstance(type_, inspect.UnionType):

@@ -38,15 +38,16 @@ async def watch(
     folder: Path,
     changed: Callable[[], None],
     *,
-    seen: Snapshot,
+    seen: Snapshot | None = None,
     quiet_secs: float = 0.2,
     rescan_secs: float = 30.0,
 ) -> None:
-    """Call `changed` when flow files differ from `seen`, the snapshot of what was loaded.
+    """Call `changed` when flow files differ from `seen`, the snapshot taken before loading.
 
     Runs until cancelled. The kernel's word is only a hint to look (it may be lost without notice);
     every `rescan_secs` it looks anyway. The folder may be missing, be replaced, or be a link.
     """
+    seen = await asyncio.to_thread(snapshot, folder) if seen is None else seen
     async with aclosing(_hints(folder, quiet_secs, rescan_secs)) as hints:
         async for _ in hints:
             now = await asyncio.to_thread(snapshot, folder)

@@ -68,7 +68,7 @@ class Spec(Struct, frozen=True, kw_only=True):
     examples: tuple[str, ...] = ()
     shorthand: str | None = None
     one_of: tuple[tuple[str, ...], ...] = ()
-    check: Callable[[Any], Iterable[Complaint]] | None = None
+    check: Callable[[Mapping[str, Any]], Iterable[Complaint]] | None = None
     fields: type[Fields] | None = None
     identity: tuple[str, ...] | None = None
     match: Callable[[Mapping[str, Any]], tuple[tuple[str, str], ...]] | None = None
@@ -87,7 +87,7 @@ def source(
     examples: Sequence[str],
     identity: Sequence[str] | None = None,
     one_of: Sequence[Sequence[str]] = (),
-    check: Callable[[Any], Iterable[Complaint]] | None = None,
+    check: Callable[[Mapping[str, Any]], Iterable[Complaint]] | None = None,
     guarantee: str = "at least once",
     shorthand: str | None = None,
 ) -> Callable[[Callable[..., Any]], Spec]:
@@ -118,7 +118,7 @@ def action(
     examples: Sequence[str],
     shorthand: str | None = None,
     one_of: Sequence[Sequence[str]] = (),
-    check: Callable[[Any], Iterable[Complaint]] | None = None,
+    check: Callable[[Mapping[str, Any]], Iterable[Complaint]] | None = None,
     transient: tuple[type[BaseException], ...] = (),
     every_failure_transient: bool = False,
     timeout_secs: float | None = None,

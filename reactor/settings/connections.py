@@ -4,27 +4,48 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from reactor.plugin.spec import Complaint
 from reactor.secrets import Secrets
+
+# How connections stand in the file: name, kind, config.
+Written = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _SECRET = re.compile(r"\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
-def check_connections(connections: Mapping[str, Any]) -> Iterator[Complaint]:
+class ConnectionSettings(Struct, frozen=True):
+    """One connection: its kind (`http`, `kafka`, …) and its config as written."""
+
+    kind: str
+    config: Mapping[str, Any]
+
+
+def read_connections(written: Written) -> dict[str, ConnectionSettings]:
+    """The connections of a checked map."""
+    return {
+        name: ConnectionSettings(kind, config)
+        for name, kinds in written.items()
+        for kind, config in kinds.items()
+    }
+
+
+def check_connections(connections: Written) -> Iterator[Complaint]:
     """What is wrong with a map of connections, each with the path to it."""
     for name, kinds in connections.items():
         if not _NAME.fullmatch(name):
             yield (name,), f"{name!r} is no name of a connection: [a-z][a-z0-9_-]*"
-        elif not isinstance(kinds, Mapping) or len(kinds) != 1:
+        elif len(kinds) != 1:
             yield (name,), f"connection {name!r} has one key, its kind: {name}: {{kafka: {{…}}}}"
         else:
             yield from _check_templates(kinds, (name,))
 
 
-def resolve_connection(config: Mapping[str, Any], secrets: Secrets) -> dict[str, Any]:
+def resolve_connection(connection: ConnectionSettings, secrets: Secrets) -> dict[str, Any]:
     """The config of a connection with its secrets in place; `NotFound` where one is missing."""
-    resolved: dict[str, Any] = _filled(config, secrets)
+    resolved: dict[str, Any] = _filled(connection.config, secrets)
     return resolved
 
 

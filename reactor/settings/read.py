@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Annotated, Any, get_origin
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from reactor.errors import BadConfig
 from reactor.expr.scope import Scope
-from reactor.loading.configs import Meta, Walk, info, unknown_key
+from reactor.loading.configs import Meta, Walk, unknown_key
 from reactor.loading.context import Context, Loading
 from reactor.loading.names import Names
 from reactor.loading.reading import decode_text, read_documents
@@ -20,9 +20,9 @@ from reactor.loading.retries import read_retry
 from reactor.loading.values import NOWHERE, MapValue, Scalar, Value, from_plain, inside, kind
 from reactor.loading.words import RunWords
 from reactor.plugin.catalog import Catalog
-from reactor.plugin.spec import Complaint
+from reactor.plugin.spec import Complaint, doc
 from reactor.problem import Place, Problem, render_text
-from reactor.settings.connections import check_connections
+from reactor.settings.connections import Written, check_connections, read_connections
 from reactor.settings.shape import Leaf, Settings, bare_type, build, leaves, split_address
 from reactor.units import Duration, Size, parse_duration, parse_size
 
@@ -155,11 +155,14 @@ def _in_environment(every: Keys, environ: Mapping[str, str]) -> Iterator[tuple[s
 def _convert(leaf: Leaf, value: Value, report: Report) -> Any:
     """The value in the type of its key; what is wrong with it is reported."""
     before = len(report.problems)
-    plain = Walk(report, _NO_NAMES).walk(value, info(leaf.type), Meta(leaf.key, "literal"))
+    form = Annotated[Written, doc("")] if leaf.key == "connections" else leaf.type
+    plain = Walk(report, _NO_NAMES).walk(
+        value, msgspec.inspect.type_info(form), Meta(leaf.key, "literal")
+    )
     if len(report.problems) > before:
         return None
     try:
-        converted = msgspec.convert(plain, leaf.type, dec_hook=_special)
+        converted = msgspec.convert(plain, form, dec_hook=_special)
     except msgspec.ValidationError as error:
         report.error(value, f"{leaf.key}: {error}")
         return None
@@ -170,6 +173,8 @@ def _convert(leaf: Leaf, value: Value, report: Report) -> Any:
         read_retry(value, Names().with_more("error").condition(), context)
     if leaf.key == "defaults.run" and isinstance(plain, Mapping):
         context.shape(value, RunWords, "run", Names().trigger())
+    if leaf.key == "connections" and len(report.problems) == before:
+        return read_connections(converted)
     return converted
 
 

@@ -11,6 +11,7 @@ from reactor.loading.words import literal
 from reactor.model.flow import Defaults, Keep
 from reactor.plugin.spec import doc
 from reactor.problem import Problem
+from reactor.settings.connections import ConnectionSettings
 from reactor.units import Duration, Size, format_duration, format_size
 
 _DAY_SECS = 86_400.0
@@ -163,7 +164,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     plugins: Plugins = Plugins()
     logs: Logs = Logs()
     connections: Annotated[
-        Mapping[str, Mapping[str, Mapping[str, Any]]],
+        Mapping[str, ConnectionSettings],
         doc("Named connections: `main: {kafka: {brokers: [...]}}`; flows say `connection: main`."),
     ] = {}
     warnings: tuple[Problem, ...] = ()

@@ -12,7 +12,7 @@ there after a power cut. Then nothing more is written and the daemon must stop.
 import errno
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from sqlite3 import Connection
 from typing import Any
 
@@ -90,19 +90,18 @@ class Commits:
             self._look()
             return result
 
-    def make_room(self) -> bool:
-        """Let the ballast go, else a chunk of the oldest history; whether that was possible."""
+    def remedies(self) -> Iterator[None]:
+        """Make room on a full disk, one way after the other; try again after each.
+
+        First the log is written back and its room given to the disk, for which the ballast may
+        have to go, then a chunk of the oldest history.
+        """
         self._space.look()
-        if self._space.release():
-            return True
-        try:
-            free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
-            if free >= _ENOUGH_FREE_PAGES:
-                return False
-            count: int = self.perform(self._delete_oldest)
-        except DiskFull:
-            return False
-        return count > 0
+        ways = (self._write_back, self._space.release, self._write_back, self._delete_oldest)
+        for remedy in ways:
+            with suppress(DiskFull):
+                if remedy():
+                    yield
 
     def measure(self, connection: Connection) -> None:
         """Look at the disk and the size of the store; lay in the ballast where there is room."""
@@ -118,12 +117,22 @@ class Commits:
         """Give up the connection; without a transaction of its own."""
         self._connection.close()
 
-    def _delete_oldest(self, connection: Connection) -> int:
-        chunk = oldest(connection)
-        with transaction(connection):
-            count, files = delete(connection, chunk, epoch=self._epoch)
-        self._blobs.remove(files)
-        return count
+    def _write_back(self) -> bool:
+        with self._judged():
+            # Answers whether somebody who reads was in the way.
+            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
+
+    def _delete_oldest(self) -> bool:
+        free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
+        if free >= _ENOUGH_FREE_PAGES:
+            return False
+        with self._judged():
+            chunk = oldest(self._connection)
+            with transaction(self._connection):
+                count, files = delete(self._connection, chunk, epoch=self._epoch)
+            self._blobs.remove(files)
+        return count > 0
 
     def _apply(self, plan: list[tuple[ManyRows, list[Any]]]) -> None:
         if not plan:

@@ -10,9 +10,9 @@ from reactor.clock import Clock
 from reactor.errors import BadConfig
 from reactor.store.blobs import sync_folder
 
-_BALLAST_BYTES = 4 << 20
-# Taken back only when there is plenty, so that it is there for the next time.
-_PLENTY = 64 * _BALLAST_BYTES
+_BALLAST_BYTES = 16 << 20  # what the log holds at most when it is written back
+# Taken only when there is plenty, so that it is there for the next time.
+_PLENTY = 256 << 20
 _LOG = logging.getLogger(__name__)
 
 

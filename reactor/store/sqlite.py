@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
@@ -326,7 +326,8 @@ def _finish(connection: Connection, *, clean: bool) -> None:
         connection.execute(
             "INSERT OR REPLACE INTO meta VALUES ('store.clean', ?)", (encode(clean),)
         )
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with suppress(sqlite3.OperationalError):  # no room for it: the next boot reads the log
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _check_file(database: Path) -> str | None:

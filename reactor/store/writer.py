@@ -250,9 +250,12 @@ class Writer:
             if not self._full:
                 self._full = True
                 _LOG.error("the disk is full: commits wait", extra={"error": str(error.__cause__)})
-            if not self._commits.make_room():
+            for _ in self._commits.remedies():
+                with suppress(DiskFull):
+                    self._carry_out(turn)
+                    break
+            else:
                 raise
-            self._carry_out(turn)
         if self._full:
             self._full = False
             _LOG.warning("the disk has room again: commits go on")

@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, TypeVar
 
-import msgspec
 import pytest
 
 from reactor.clock import SystemClock
 from reactor.errors import NotFound
 from reactor.plugin.context import Connection, Files, Network
+from reactor.plugin.decode import decode
 from reactor.plugin.spec import Spec
-from reactor.units import Duration, Size, parse_duration, parse_size
 
 T = TypeVar("T")
 
@@ -69,15 +68,10 @@ class Attempt:
 
     async def do(self, spec: Spec, written: Any, *, data: Mapping[str, str] | None = None) -> Any:
         """Run an action as the engine would: `data` holds what the author wrote of a field."""
-        config = configured(spec, written)
+        config = decode(written, spec.config)
         self.authored = {**authored_in(written), **(data or {})}
         assert spec.run is not None
         return await spec.run(config, self)
-
-
-def configured(spec: Spec, written: Any) -> Any:
-    """The decoded config of rendered values."""
-    return msgspec.convert(written, spec.config, dec_hook=_from_text)
 
 
 def authored_in(written: Any, path: str = "") -> dict[str, str]:
@@ -95,14 +89,6 @@ def authored_in(written: Any, path: str = "") -> dict[str, str]:
     for name, value in entries:
         found |= authored_in(value, f"{path}.{name}" if path else str(name))
     return found
-
-
-def _from_text(type_: type, value: Any) -> Any:
-    if type_ is Size:
-        return parse_size(value)
-    if type_ is Duration:
-        return parse_duration(value)
-    return value
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reactor.connectors.python import pool, python
+from reactor.connectors.python import python
+from reactor.connectors.python.pool import worker_command
 from reactor.errors import ActionFailed
 from reactor.plugin.context import Files
 
@@ -182,17 +183,9 @@ async def test_a_cancelled_call_takes_its_worker(attempt, module, tmp_path):
     assert await attempt.do(python, {"call": "billing.pid"}) != hung
 
 
-async def test_a_frozen_build_starts_itself(monkeypatch, tmp_path):
+def test_a_frozen_build_starts_itself():
     """A frozen `reactor` becomes a worker by a hidden word."""
-    stand_in = tmp_path / "reactor"
-    stand_in.write_text(f'#!/bin/sh\n[ "$1" = {pool.WORKER_WORD} ] && exit 42\n')
-    stand_in.chmod(0o755)
-    monkeypatch.setattr("sys.frozen", True, raising=False)
-    monkeypatch.setattr("sys.executable", str(stand_in))
-
-    async with pool.open_pool() as workers:
-        with pytest.raises(ActionFailed, match="exit code 42"):
-            await workers.call({})
+    assert worker_command("/usr/bin/reactor", frozen=True) == ["/usr/bin/reactor", "__worker__"]
 
 
 @pytest.mark.parametrize("call", ["total", "billing.", "billing/total", "a b.c"])

@@ -133,7 +133,7 @@ async def test_a_full_disk_lets_the_ballast_go(reopen, tmp_path):
     store = await reopen(failpoint=faults)
     ballast = tmp_path / "state" / "ballast"
     laid_in = ballast.exists()
-    faults.place, faults.left = "before the commit", 1
+    faults.place, faults.left = "before the commit", 2
     faults.error = OSError(errno.ENOSPC, "no room")
 
     await stored(store, started(ONE))

@@ -113,10 +113,8 @@ class Reply(TypedDict):
     ]
 
 
-def _complaints(written: Any) -> Iterable[Complaint]:
+def _complaints(written: Mapping[str, Any]) -> Iterable[Complaint]:
     """What is wrong with a request as written, beyond types."""
-    if not isinstance(written, Mapping):
-        return
     given = [name for name in _BODIES if name in written]
     if len(given) > 1:
         yield (given[1],), f"{' and '.join(given)}: a request has one body, so give one of them"

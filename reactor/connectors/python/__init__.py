@@ -31,9 +31,9 @@ class Python(Config, frozen=True, rename={"with_": "with"}):
     ] = msgspec.field(default_factory=dict)
 
 
-def _complaints(written: Any) -> Iterable[Complaint]:
+def _complaints(written: Mapping[str, Any]) -> Iterable[Complaint]:
     """What is wrong with a call as written, beyond types."""
-    call = written.get("call") if isinstance(written, Mapping) else None
+    call = written.get("call")
     if isinstance(call, str) and not _FUNCTION.fullmatch(call):
         yield ("call",), f"{call!r} is no module.function such as billing.total"
 

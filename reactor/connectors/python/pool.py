@@ -70,11 +70,18 @@ async def open_pool() -> AsyncIterator[Pool]:
         await pool.close()
 
 
+def worker_command(executable: str, *, frozen: bool) -> list[str]:
+    """How a worker is started: by a frozen `reactor` itself, else by Python with the file."""
+    if frozen:
+        return [executable, WORKER_WORD]
+    # Isolated from the folder the worker's file is in, so that its names replace no library.
+    return [executable, "-P", worker.__file__]
+
+
 async def _start() -> Process:
-    # Isolated from the folder the worker's file is in, whose names are those of libraries.
-    command = [WORKER_WORD] if getattr(sys, "frozen", False) else ["-P", worker.__file__]
+    command = worker_command(sys.executable, frozen=getattr(sys, "frozen", False))
     return await asyncio.create_subprocess_exec(
-        sys.executable, *command, stdin=PIPE, stdout=PIPE, start_new_session=True
+        *command, stdin=PIPE, stdout=PIPE, start_new_session=True
     )
 
 

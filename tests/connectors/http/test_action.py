@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from reactor import __version__
-from reactor.connectors.http import http_action
+from reactor.connectors.http.action import http as http_action
 from reactor.errors import ActionFailed
 from reactor.plugin.context import Connection, Network
 

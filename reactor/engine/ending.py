@@ -1,0 +1,40 @@
+"""What the end of an execution leaves: a dead letter where it failed, an event for the source `flow`."""
+
+from msgspec import to_builtins
+
+from reactor.engine.machine import Machine
+from reactor.ids import id_text
+from reactor.model.event import Received
+from reactor.model.execution import Execution, Failure, State
+from reactor.store import Dead
+
+
+def dead_letter(row: Execution, error: Failure | None, now_ms: int, kind: str = "failed") -> Dead:
+    """The dead letter of a failed execution; it has the execution's number."""
+    return Dead(
+        id=row.id,
+        kind=kind,
+        flow=row.flow,
+        event=row.event,
+        execution=row.id,
+        reason="" if error is None else error.message,
+        created_ms=now_ms,
+    )
+
+
+def end_of(row: Execution, machine: Machine, state: State) -> Received:
+    """The event that tells flows with `flow: {finished: …}` of this end."""
+    error = None if machine.error is None else to_builtins(machine.error, builtin_types=(bytes,))
+    return Received(
+        data={
+            "flow": row.flow,
+            "execution": id_text("exe", row.id),
+            "state": state.word,
+            "output": machine.output,
+            "error": error,
+        },
+        type=state.word,
+        identity=f"{row.id}:ended",
+        parent=row.event,
+        depth=row.depth + 1,
+    )

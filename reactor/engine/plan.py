@@ -1,0 +1,62 @@
+"""One received event between routing and the commit, and the one write it becomes part of."""
+
+from collections import deque
+from typing import Any
+
+from msgspec import Struct
+
+from reactor.engine.identities import Known, Name
+from reactor.engine.router import Decision
+from reactor.engine.runner import Running
+from reactor.model.event import Event, Receipt, Received
+from reactor.store import Write
+
+
+class Plan(Struct):
+    """What is known of an event; `known` are its names that were there before (None: not asked)."""
+
+    instance: str
+    received: Received
+    id: int
+    now_ms: int
+    time_ms: int
+    view: dict[str, Any]
+    decisions: list[Decision]
+    names: list[Name]
+    known: Known | None = None
+    receipt: Receipt | None = None
+
+    @property
+    def source(self) -> str:
+        """The word of the source."""
+        return self.instance.partition(":")[0]
+
+    def event(self, id_: int, data: Any) -> Event:
+        """The row of the event, or of a part of it under its own id."""
+        received = self.received
+        return Event(
+            id_,
+            self.source,
+            self.instance,
+            self.now_ms,
+            self.time_ms,
+            received.type,
+            received.key,
+            received.depth,
+            data,
+            received.fields,
+        )
+
+
+class Weft(Struct):
+    """One write in the making: plans still to be settled, and executions that begin with it."""
+
+    write: Write
+    plans: deque[Plan]
+    started: list[Running]
+
+
+def dedup_name(decision: Decision) -> Name:
+    """The name under which `dedup` of a trigger remembers an event."""
+    candidate = decision.candidate
+    return f"dedup:{candidate.flow.name}:{candidate.trigger.id}", decision.dedup or ""
