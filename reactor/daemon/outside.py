@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from reactor.errors import NotFound
 from reactor.plugin.context import Connection
 from reactor.secrets import Secrets
-from reactor.settings import resolve_connection
+from reactor.settings import ConnectionSettings, resolve_connection
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Connections:
     """`connections:` of reactor.yaml, with their secrets filled in when they are used."""
 
     def __init__(
-        self, settings: Mapping[str, Mapping[str, Mapping[str, Any]]], secrets: Secrets
+        self, settings: Mapping[str, ConnectionSettings], secrets: Secrets
     ) -> None:
         self._settings = settings
         self._secrets = secrets
@@ -55,7 +55,7 @@ class Connections:
     def find(self, kind: str, name: str | None) -> Connection:
         """The connection of a name, or the only one of its kind; `NotFound` says what there is."""
         if name is None:
-            of_kind = [each for each, found in self._settings.items() if kind in found]
+            of_kind = [each for each, found in self._settings.items() if found.kind == kind]
             if len(of_kind) != 1:
                 have = f"there are {', '.join(of_kind)}" if of_kind else "there is none"
                 message = (
@@ -64,10 +64,10 @@ class Connections:
                 raise NotFound(message)
             name = of_kind[0]
         found = self._settings.get(name)
-        if found is None or kind not in found:
+        if found is None or found.kind != kind:
             have = ", ".join(sorted(self._settings)) or "none"
             message = f"there is no {kind} connection {name!r} in reactor.yaml (it has {have})"
             raise NotFound(message)
         return Connection(
-            name=name, kind=kind, config=resolve_connection(found[kind], self._secrets)
+            name=name, kind=kind, config=resolve_connection(found, self._secrets)
         )

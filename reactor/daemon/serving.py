@@ -128,6 +128,7 @@ class Daemon:
             network=Network(allow=settings.net.allow),
             files=Files(
                 base=str(settings.flows.absolute().parent),
+                flows=str(settings.flows.absolute()),
                 roots=tuple(str(root.absolute()) for root in settings.files.roots),
             ),
             shared=opened,

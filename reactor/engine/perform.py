@@ -22,6 +22,8 @@ from reactor.plugin.spec import Spec
 from reactor.units import format_duration
 
 TIMEOUT_SECS = 300.0
+# A step of these kinds fails the same way again (semantics.md 17).
+_FINAL_KINDS = frozenset({"type", "decode", "denied", "fail", "too_large"})
 _PLAIN = (bytes, datetime)  # kept as they are
 
 
@@ -119,7 +121,8 @@ class Performer:
             self._redact(str(error)),
             kind=error.kind,
             status=error.status,
-            transient=error.transient or spec.every_failure_transient,
+            transient=error.transient
+            or (spec.every_failure_transient and error.kind not in _FINAL_KINDS),
             after_secs=error.after_secs,
             output=self._redact(to_builtins(error.output, builtin_types=_PLAIN)),
         )

@@ -126,7 +126,7 @@ class Reader:
 
     def parse(self) -> None:
         """Parse one piece of what was taken."""
-        state, left, received = self.state, self._left, self._received
+        state, head, received = self.state, self._head, self._received
         piece = self._next_piece()
         try:
             self._parser.feed_data(piece)
@@ -146,12 +146,9 @@ class Reader:
             if self._head_fed > self._limits.head_bytes:
                 self.refuse(self._too_long())
         elif self.state is BODY and self._head is not None:
-            if state is not BODY:
-                self._left = max(self._head.length - self._received, CHUNKED)
-            elif left == CHUNKED:
+            self._left = max(self._head.length - self._received, CHUNKED)
+            if self._head is head and self._left == CHUNKED:
                 self._framing += len(piece) - (self._received - received)
-            else:
-                self._left = left - len(piece)
             if self._framing > _MOST_FRAMING + self._received // 2:
                 self.refuse(malformed("long chunk extensions or trailers, or very small chunks"))
             elif self._head.reply is not None and not self._rest_is_here():
