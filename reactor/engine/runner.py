@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -19,6 +19,7 @@ from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
+from reactor.engine.weaver import Weaver
 from reactor.engine.words import Emission, LogLine
 from reactor.errors import ActionFailed
 from reactor.ids import Ids, id_text
@@ -30,18 +31,6 @@ from reactor.units import format_duration
 
 NEAR_MS = 15_000  # what is due within this waits in memory, the rest in the store
 CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
-
-
-class Weaver(Protocol):
-    """What the runner asks of intake: events that steps emit go in with the record."""
-
-    def listens(self, instance: str) -> bool:
-        """Whether any flow hears this subscription."""
-        ...
-
-    def submit(self, write: Write, emissions: list[Emission], done: Callable[[], None]) -> None:
-        """Put what the emissions lead to into the write and submit it; `done` after the commit."""
-        ...
 
 
 class Runner:
