@@ -55,4 +55,4 @@ def _print_text(markdown: str) -> None:
     from reactor.cli.typeset import typeset
 
     text = typeset(markdown)
-    click.echo_via_pager(text if coloured() else click.unstyle(text))
+    click.echo_via_pager(text if coloured() else click.unstyle(text), color=coloured())
