@@ -61,7 +61,7 @@ def _routes(flows: list[Flow]) -> Iterator[Problem]:
                         place,
                         f"{both} share {route} and must agree on {key}",
                     )
-            if _waits(config) or _waits(theirs):
+            if other is not flow and (_waits(config) or _waits(theirs)):
                 yield _problem(
                     place,
                     f"{both} share {route}: a route with respond: {{when: done}} has one flow",

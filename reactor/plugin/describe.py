@@ -1,11 +1,12 @@
 """A Spec for readers: text for the terminal, Markdown for the manual, JSON Schema for editors."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import inspect
 
+from reactor.expr.template import Template
 from reactor.plugin.fields import LISTS, Described, described, fields_of, info
 from reactor.plugin.spec import Spec
 from reactor.units import Duration, Size
@@ -65,7 +66,8 @@ def describe_markdown(spec: Spec) -> str:
 
 def config_schema(spec: Spec) -> Schema:
     """The JSON Schema of what stands under a word."""
-    schema = _schema(info(spec.config), "template")
+    type_ = info(spec.config)
+    schema = _schema(type_.type if isinstance(type_, inspect.Metadata) else type_, "template")
     schema["description"] = spec.summary
     groups = [[{"required": [name]} for name in group] for group in spec.one_of]
     if groups:
@@ -86,10 +88,24 @@ def schema_of(type_: inspect.Type, form: str = "template") -> Schema:
     if form == "expression":
         return {"type": [*_EXPRESSION["type"], "object"]}
     schema = _schema(type_, form)
-    takes_text = schema.get("type") == "string" or "string" in schema.get("type", ())
-    if form == "template" and not takes_text:
-        return {"anyOf": [schema, TEMPLATE]}
-    return schema
+    return any_of([schema, TEMPLATE]) if form == "template" and not _takes_text(schema) else schema
+
+
+def any_of(schemas: Iterable[Schema]) -> Schema:
+    """The schema of values that fit one of these, without needless nesting."""
+    flat: list[Schema] = []
+    for schema in schemas:
+        choices = schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]
+        flat += [choice for choice in choices if choice not in flat]
+    if any(map(_takes_text, flat)):
+        flat = [choice for choice in flat if choice != TEMPLATE]
+    return flat[0] if len(flat) == 1 else {"anyOf": flat}
+
+
+def _takes_text(schema: Schema) -> bool:
+    if "anyOf" in schema:
+        return any(map(_takes_text, schema["anyOf"]))
+    return not schema or ("string" in schema.get("type", ()) and "pattern" not in schema)
 
 
 def _schema_of_marked(type_: inspect.Metadata, form: str) -> Schema:
@@ -97,7 +113,7 @@ def _schema_of_marked(type_: inspect.Metadata, form: str) -> Schema:
     form = extra.get("form", form)
     if "long" in extra:
         both = [schema_of(info(extra["short"]), form), schema_of(info(extra["long"]), form)]
-        schema: Schema = {"anyOf": [*both, {"const": True}] if extra.get("true") else both}
+        schema = any_of([*both, {"const": True}] if extra.get("true") else both)
     else:
         schema = schema_of(type_.type, form)
     return {**schema, **(type_.extra_json_schema or {})}
@@ -111,13 +127,13 @@ def _schema(type_: inspect.Type, form: str) -> Schema:
         return {"type": "object", "additionalProperties": inner or True}
     if isinstance(type_, LISTS):
         listed: Schema = {"type": "array", "items": schema_of(type_.item_type, form)}
-        return {"anyOf": [listed, _EXPRESSION]} if form == "deferred" else listed
+        return any_of([listed, _EXPRESSION]) if form == "deferred" else listed
     if isinstance(type_, inspect.UnionType):
-        return {"anyOf": [schema_of(each, form) for each in type_.types]}
+        return any_of(schema_of(each, form) for each in type_.types)
     if isinstance(type_, inspect.LiteralType):
         return {"enum": list(type_.values)}
     if isinstance(type_, inspect.CustomType):
-        special: dict[Any, Schema] = {Duration: _DURATION, Size: _SIZE}
+        special: dict[Any, Schema] = {Duration: _DURATION, Size: _SIZE, Template: {}}
         return dict(special.get(type_.cls, _EXPRESSION))
     return _bounded(type_)
 

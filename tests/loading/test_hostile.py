@@ -80,10 +80,8 @@ def test_python_objects_are_never_made(loading):
     """Tags of YAML libraries are refused like any other."""
     text = START + "vars: {a: !!python/object/apply:os.system [id]}\ndo: [{log: hi}]\n"
 
-    assert said(text.encode(), loading) == [
-        "tags are not read: remove !!python/object/apply:os.system, or quote a text that begins "
-        "with !"
-    ]
+    (message,) = said(text.encode(), loading)
+    assert message.startswith("tags are not read: remove !!python/object/apply:os.system")
 
 
 @pytest.mark.parametrize(

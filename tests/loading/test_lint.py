@@ -49,8 +49,10 @@ def test_a_synchronous_route_has_one_flow(told):
     done = HOOK.replace("verify: none", "verify: none, respond: {when: done}")
 
     assert told(a=f"flow: a\n{done}", b=f"flow: b\n{HOOK}") == [
-        "error b.yaml:3:3: flows 'a' (a.yaml:1) and 'b' share POST /a: "
-        "a route with respond: {when: done} has one flow"
+        (
+            "error b.yaml:3:3: flows 'a' (a.yaml:1) and 'b' share POST /a: "
+            "a route with respond: {when: done} has one flow"
+        )
     ]
 
 
@@ -81,16 +83,20 @@ def test_a_call_names_inputs(told):
     """An unknown input is told with the place of the called flow."""
     assert told(a=CALLER.replace("text:", "txt:"), notify=CALLED) == [
         "error a.yaml:3:7: flow 'notify' (notify.yaml:1) has no input 'txt'; did you mean text",
-        "error a.yaml:3:7: flow 'notify' (notify.yaml:1) needs the input 'text': "
-        "give it under with:",
+        (
+            "error a.yaml:3:7: flow 'notify' (notify.yaml:1) needs the input 'text': "
+            "give it under with:"
+        ),
     ]
 
 
 def test_only_callable_flows_are_called(told):
     """A flow without a call trigger cannot be called."""
     assert told(a=CALLER, notify=f"flow: notify\n{HOOK}") == [
-        "error a.yaml:3:7: flow 'notify' (notify.yaml:1) is not started by calls: "
-        "add when: {call: {}} to it"
+        (
+            "error a.yaml:3:7: flow 'notify' (notify.yaml:1) is not started by calls: "
+            "add when: {call: {}} to it"
+        )
     ]
 
 
@@ -109,6 +115,8 @@ def test_cycles_are_told(told):
     second = "flow: b\nwhen: {event: y}\ndo: [{emit: x.z}]\n"
 
     assert told(a=first, b=second) == [
-        "warning a.yaml:1:1: these flows start each other: a → b → a; a condition must end it "
-        "(a chain of over 32 is a dead letter)"
+        (
+            "warning a.yaml:1:1: these flows start each other: a → b → a; a condition must end it "
+            "(a chain of over 32 is a dead letter)"
+        )
     ]

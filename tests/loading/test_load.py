@@ -1,5 +1,7 @@
 """Good flows: what the loader makes of them."""
 
+from pathlib import Path
+
 import pytest
 
 from reactor.errors import InvalidFlow
@@ -14,6 +16,7 @@ from reactor.model.flow import (
     WaitStep,
 )
 from reactor.model.retry import Retry
+from reactor.plugin.catalog import Catalog
 from tests.loading.small_words import SmallCatalog
 
 SLACK = """\
@@ -40,6 +43,7 @@ on_error:
   - log: "notify failed: ${{ error.message }}"
 finally: []
 """
+ROOT = Path(__file__).parent.parent.parent
 CALLED = "flow: f\nwhen: {call: {}}\n"
 
 
@@ -358,3 +362,21 @@ def test_a_byte_order_mark_is_no_mistake(loading):
     content = "\N{BYTE ORDER MARK}".encode() + (CALLED + "do: [{log: hi}]\n").encode()
 
     assert load_bytes(content, "f.yaml", loading).problems == ()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "flows").glob("*.yaml")), ids=lambda path: path.name
+)
+def test_our_own_flows_load(path):
+    """The flows that come with Reactor have no problem of any kind."""
+    loaded = load_bytes(path.read_bytes(), path.name, Loading(catalog=Catalog()))
+
+    assert loaded.problems == ()
+    assert loaded.flows != ()
+
+
+def test_the_readme_flow_loads():
+    """What a newcomer copies works."""
+    text = (ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+
+    assert load_text(text, "README.md", Loading(catalog=Catalog())).problems == ()
