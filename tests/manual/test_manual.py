@@ -149,7 +149,17 @@ def test_paths_of_the_api_that_the_book_names_exist():
 
 def test_typesetting_leaves_no_marks():
     """At a terminal there are no backquotes, no fences, no table lines."""
-    text = typeset("# Title\n**a** `b`\n| x | `y\\|z` |\n|---|---|\n| long | z |\n```\ncode\n```\n")
+    text = typeset(
+        "# Title\n**a** `b`\n| x | `y\\|z` |\n|---|---|\n| long | z |\n```\ncode\n```\n", width=80
+    )
 
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     assert plain == "Title\na b\n  x     y|z\n  long  z\n    code\n"
+
+
+def test_long_lines_are_wrapped_between_words():
+    """A list item goes on below its text, and no code is torn apart."""
+    text = typeset("- one two `three four` five", width=16)
+
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert plain == "- one two\n  three four\n  five\n"
