@@ -15,9 +15,10 @@ from reactor.units import format_size
 @command("backup", "reactor backup /backup/monday")
 @click.argument("folder", type=click.Path(path_type=Path))
 def backup(folder: Path) -> None:
-    """Write a consistent copy of the store to a new FOLDER while everything runs.
+    """Copy the store to a new FOLDER.
 
-    The copy is a state folder of its own: `reactor run --state FOLDER`.
+    The copy is consistent, and made while everything runs. It is a state folder of its own:
+    `reactor run --state FOLDER`.
     """
     with Progress(f"copying the store to {folder}"):
         made = daemon().post("backup", body={"path": str(folder.absolute())})

@@ -63,6 +63,7 @@ def test_help_lists_every_command():
     assert ran.code == 0
     for name in COMMANDS:
         assert f"\n  {name} " in ran.out
+    assert "..." not in ran.out.partition("Commands:")[2]
 
 
 def test_no_command_shows_the_help():
@@ -195,6 +196,15 @@ def test_starting_loads_little():
 
     heavy = {"aiohttp", "asyncio", "msgspec", "ruamel", "sqlite3", "http", "ssl"}
     assert not heavy & set(ran.stdout.split())
+
+
+@pytest.mark.slow
+def test_a_poor_terminal_is_no_obstacle():
+    """A letter that the terminal's encoding lacks is shown by its number."""
+    ran = reactor("help", "truncate", PYTHONIOENCODING="latin-1")
+
+    assert ran.returncode == 0
+    assert "\\u2026" in ran.stdout
 
 
 @pytest.mark.slow
