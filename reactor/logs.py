@@ -179,7 +179,7 @@ def configure(
     lines = Lines(redactor, as_json=as_json, journal=_is_journal(stream, journal_stream))
     output = Output(stream, lines)
     # No line shows where in the code it was written: the search for it costs as much as the rest.
-    logging._srcfile = None  # type: ignore[attr-defined]  # noqa: SLF001
+    logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.addHandler(output)

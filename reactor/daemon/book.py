@@ -18,7 +18,8 @@ Signature = tuple[int, int, int]
 class Page(Struct, frozen=True):
     """One flow file: what serves of it, and what its text on disk says.
 
-    `good` is the last text that loaded and fits the others; `stale` means that the text on disk is not it.
+    `good` is the last text that loaded and fits the others; `stale` means that the text on disk is
+    not it.
     """
 
     path: str
@@ -54,8 +55,8 @@ class Turned(Struct, frozen=True):
 class Book:
     """All flow files. A file that does not load keeps its last good version, over restarts too.
 
-    Only deleting the file, or the flow in it, removes a flow. A conflict between two files is a problem of
-    the one that changed last.
+    Only deleting the file, or the flow in it, removes a flow. A conflict between two files is a
+    problem of the one that changed last.
     """
 
     def __init__(self, folder: Path, loading: Loading, kept: Iterable[FlowFile] = ()) -> None:

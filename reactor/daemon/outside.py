@@ -46,9 +46,7 @@ class Opened:
 class Connections:
     """`connections:` of reactor.yaml, with their secrets filled in when they are used."""
 
-    def __init__(
-        self, settings: Mapping[str, ConnectionSettings], secrets: Secrets
-    ) -> None:
+    def __init__(self, settings: Mapping[str, ConnectionSettings], secrets: Secrets) -> None:
         self._settings = settings
         self._secrets = secrets
 
@@ -68,6 +66,4 @@ class Connections:
             have = ", ".join(sorted(self._settings)) or "none"
             message = f"there is no {kind} connection {name!r} in reactor.yaml (it has {have})"
             raise NotFound(message)
-        return Connection(
-            name=name, kind=kind, config=resolve_connection(found, self._secrets)
-        )
+        return Connection(name=name, kind=kind, config=resolve_connection(found, self._secrets))

@@ -13,6 +13,7 @@ from reactor.engine.bell import Bell, Hear
 from reactor.engine.desk import Desk
 from reactor.engine.emitter import Emitter
 from reactor.engine.intake import Intake, Limits
+from reactor.engine.making import Maker
 from reactor.engine.meter import Meter
 from reactor.engine.perform import Performer
 from reactor.engine.router import Router, Surroundings
@@ -98,9 +99,13 @@ class Engine:
             moments=self.moments,
             meter=self.meter,
             bell=self.bell,
-            env=outside.env,
-            secret=outside.secret,
-            chance=outside.chance,
+            maker=Maker(
+                ids=self.ids,
+                shared=self.shared,
+                env=outside.env,
+                secret=outside.secret,
+                chance=outside.chance,
+            ),
         )
         self.intake = Intake(
             store=store,
