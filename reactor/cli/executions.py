@@ -8,7 +8,7 @@ import click
 from reactor.cli.client import daemon
 from reactor.cli.command import at_most, command, limited
 from reactor.cli.options import chosen, use_state_folder
-from reactor.cli.output import Progress, paint, print_json, print_table, say, when
+from reactor.cli.output import Progress, print_json, print_table, say, when
 from reactor.cli.showing import print_run, print_why
 from reactor.errors import UsageError
 
@@ -124,7 +124,7 @@ def cancel(executions: tuple[str, ...]) -> None:
         if chosen().json:
             print_json({"execution": execution, "cancelled": True})
         else:
-            say(f"{execution} {paint('cancelled')}")
+            say(f"{execution} is being cancelled")
 
 
 def _is_folder(text: str) -> bool:

@@ -95,7 +95,8 @@ def _row(item: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _trigger(view: dict[str, Any]) -> str:
-    errors = f"({view['errors']} errors)" if view["errors"] else ""
+    count = view["errors"]
+    errors = f"({count} error{'s' * (count != 1)})" if count else ""
     return f"{view['id']}{errors}"
 
 

@@ -46,7 +46,7 @@ def reload() -> None:
             say(f"{place}: {mark}{problem['message']}")
         say(f"{answer['flows']} flow{'s' * (answer['flows'] != 1)} serve")
     if wrong:
-        raise InvalidFlow(f"{wrong} problems: `reactor check` shows them with their lines")
+        raise InvalidFlow(f"{wrong} error{'s' * (wrong != 1)}: `reactor check` shows the lines")
 
 
 @command("doctor", "reactor doctor")
