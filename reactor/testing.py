@@ -1,4 +1,4 @@
-"""A whole reactor in memory with a hand-turned clock: for our tests, `reactor test`, plugin authors."""
+"""A whole reactor in memory with a hand-turned clock, for our tests and plugin authors."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,8 +51,9 @@ class HandClock:
 class World:
     """Flows, an engine and a store, all in this process, as an async context manager.
 
-    `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by itself but what
-    needs no time; `advance` lets it pass. A store given by hand outlives the world: that is a restart.
+    `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by
+    itself but what needs no time; `advance` lets it pass. A store given by hand outlives the world:
+    that is a restart.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class World:
     async def emit(
         self, type: str, data: Any = None, *, identity: str | None = None, key: str | None = None
     ) -> Receipt:
-        """Emit an event of a type, as `reactor emit` does, and let everything happen that needs no time."""
+        """Emit an event as `reactor emit` does; what needs no time has happened afterwards."""
         received = Received(data=data, type=type, identity=identity, key=key)
         return (await self.offer("event", received))[0]
 

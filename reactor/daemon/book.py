@@ -1,4 +1,4 @@
-"""The flows folder as the daemon serves it: what loads, what is kept from before, what is broken."""
+"""The flows folder as the daemon serves it: what loads, what is kept, what is broken."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,8 +19,8 @@ Signature = tuple[int, int, int]
 class Page(Struct, frozen=True):
     """One flow file: what serves of it, and what its text on disk says.
 
-    `good` is the last text that loaded and fitted the others; `stale` means that the text on disk is not it.
-    `problems` are the file's own, `clashes` those that it has with other files now.
+    `good` is the last text that loaded and fitted the others; `stale` means that the text on disk
+    is not it. `problems` are the file's own, `clashes` those that it has with other files now.
     """
 
     path: str
@@ -62,8 +62,9 @@ class Turned(Struct, frozen=True):
 class Book:
     """All flow files. A file that does not load keeps its last good version, over restarts too.
 
-    Only deleting the file, or the flow in it, removes a flow. A conflict between two files is a problem of
-    the one that changed last. `given` are texts beside the folder, by name; they are not kept.
+    Only deleting the file, or the flow in it, removes a flow. A conflict between two files is a
+    problem of the one that changed last. `given` are texts beside the folder, by name; they are
+    not kept.
     """
 
     def __init__(

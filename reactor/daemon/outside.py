@@ -22,7 +22,7 @@ class Opened:
         self._opening: dict[str, asyncio.Lock] = {}
 
     async def __call__(self, key: str, open_: Callable[[], AbstractAsyncContextManager[T]]) -> T:
-        """The thing under `key`; who asks while it opens waits, and tries in its turn if that failed."""
+        """The thing under `key`; who asks while it opens waits, and tries next if that failed."""
         async with self._opening.setdefault(key, asyncio.Lock()):
             if key not in self._things:
                 self._things[key] = await self._stack.enter_async_context(open_())

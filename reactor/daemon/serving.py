@@ -46,8 +46,8 @@ TICK_SECS = 1.0
 class Daemon:
     """Everything that runs, as long as it runs.
 
-    `specs` are actions and sources beside the built-in ones and the plugins, `given` texts of flows beside
-    those of the folder, by name.
+    `specs` are actions and sources beside the built-in ones and the plugins, `given` texts of flows
+    beside those of the folder, by name.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from reactor.store import Store
 
 
 class Wanted(Struct, frozen=True):
-    """A subscription that should run, and what it is made from: what is written, and with which secrets."""
+    """A subscription that should run, and what it is made from: the text, the secrets it names."""
 
     instance: str
     spec: Spec
@@ -83,8 +83,9 @@ class Sources:
     async def follow(self, router: Router) -> None:
         """Start what is new, restart what is written otherwise now, stop what nobody asks for.
 
-        A source whose subscription and config are the same is not touched. What is new is on its way before
-        the event loop turns again: no request finds the old route gone and the new one not there yet.
+        A source whose subscription and config are the same is not touched. What is new is on its
+        way before the event loop turns again: no request finds the old route gone and the new one
+        not there yet.
         """
         wanted = self._wanted(router)
         gone = self.running.keys() - wanted.keys()
@@ -169,7 +170,7 @@ class Sources:
 
 
 def _written(candidate: Candidate) -> bytes:
-    """What stands under the source's key, to see whether it changed; constants that it uses included."""
+    """What stands under the source's key and the constants it uses: to see whether it changed."""
     when = candidate.flow.document.get("when")
     entries = when if isinstance(when, list) else [when]
     place = candidate.flow.triggers.index(candidate.trigger)

@@ -22,8 +22,8 @@ def decisions(
 ) -> Iterator[Decision]:
     """What each flow that hears the event's source made of it.
 
-    Conditions are asked again with the flows as they are now and the time the event came; those that
-    read `state` see its present values.
+    Conditions are asked again with the flows as they are now and the time the event came; those
+    that read `state` see its present values.
     """
     received = Received(data=event.data, fields=event.fields, type=event.type, key=event.key)
     number = id_text("evt", event.id)

@@ -17,7 +17,7 @@ class Emitter:
         self._room = room
 
     async def __call__(self, received: Received) -> Receipt:
-        """Store one event; waits while the daemon is overloaded or stopping: the source slows down."""
+        """Store one event; waits while the daemon is overloaded or stops: the source slows down."""
         return (await self.many([received]))[0]
 
     async def many(self, received: Sequence[Received]) -> list[Receipt]:

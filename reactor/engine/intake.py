@@ -127,7 +127,10 @@ class Intake:
         decisions = [Decision(candidate, "started", view, received.key)]
         plan = Plan(trigger.instance, received, event_id, now_ms, now_ms, view, decisions, [])
         weft = Weft(Write(), deque([plan]), [])
-        self.weave(weft, lambda: self._send(weft, lambda: done(plan.receipt or Receipt(None, unwanted=plan.id))))
+        self.weave(
+            weft,
+            lambda: self._send(weft, lambda: done(plan.receipt or Receipt(None, unwanted=plan.id))),
+        )
 
     # ---- for the runner: what a step emits goes in with the step's record
 

@@ -144,7 +144,7 @@ class Lane:
             self._queues.pop(name, None)
 
     def hand_over(self, old: int, new: int, key: str | None) -> bool:
-        """Let a retry take the key that a failed execution holds; it is next. False if none is held."""
+        """Let a retry, which is next, take the key that a failed execution holds; if it does."""
         name = self._name(key)
         if self._owners.get(name) != old:
             return False

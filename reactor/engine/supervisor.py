@@ -87,8 +87,8 @@ class Supervisor:
     def restart(self, instance: str, run: Run) -> None:
         """Run a source from now on in place of the one of this name, if there is one.
 
-        The new one begins when the old one has ended, 10 seconds later at most; an old one that ends at once
-        leaves no moment in which neither runs.
+        The new one begins when the old one has ended, 10 seconds later at most; an old one that
+        ends at once leaves no moment in which neither runs.
         """
         before = self._sources.pop(instance, None)
         old = None if before is None else before.task

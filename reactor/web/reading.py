@@ -93,7 +93,7 @@ class Reader:
         self._target = b""
         self._body: bytes | list[bytes] = b""
         self._method = ""
-        self._keep = self._expects = False
+        self._expects = False
         self._count = self._head_size = self._head_fed = self._received = self._framing = 0
         self._left = 0  # of the body, or CHUNKED
         self._parser = HttpRequestParser(self)
@@ -126,7 +126,7 @@ class Reader:
 
     def parse(self) -> None:
         """Parse one piece of what was taken."""
-        state, left, received = self.state, self._left, self._received
+        state, head, received = self.state, self._head, self._received
         piece = self._next_piece()
         try:
             self._parser.feed_data(piece)
@@ -146,12 +146,9 @@ class Reader:
             if self._head_fed > self._limits.head_bytes:
                 self.refuse(self._too_long())
         elif self.state is BODY and self._head is not None:
-            if state is not BODY:
-                self._left = max(self._head.length - self._received, CHUNKED)
-            elif left == CHUNKED:
+            self._left = max(self._head.length - self._received, CHUNKED)
+            if self._head is head and self._left == CHUNKED:
                 self._framing += len(piece) - (self._received - received)
-            else:
-                self._left = left - len(piece)
             if self._framing > _MOST_FRAMING + self._received // 2:
                 self.refuse(malformed("long chunk extensions or trailers, or very small chunks"))
             elif self._head.reply is not None and not self._rest_is_here():
@@ -192,6 +189,8 @@ class Reader:
         """Judge the head before its body is read."""
         parser, limits = self._parser, self._limits
         self.state = BODY
+        if self._fault is not None:
+            return
         self._head = None
         self._body = b""
         self._received = self._framing = 0
@@ -205,7 +204,6 @@ class Reader:
         except ValueError as error:
             self._fault = malformed(str(error))
             return
-        self._keep = parser.should_keep_alive()
         self._expects = "expect" in self._headers and version != "1.0"
 
     def on_body(self, part: bytes) -> None:
@@ -235,11 +233,12 @@ class Reader:
         self.state = IDLE
         self._left = 0
         head = self._head
-        if head is None or self.ended:
+        if head is None or self.ended or self._fault is not None:
             return
         exchange = Exchange(head, head.reply)
         exchange.with_body = self._method != "HEAD"
-        keep = exchange.keep = self._keep
+        # Asked here, not at the head: a trailer may say close, and the parser heeds it.
+        keep = exchange.keep = self._parser.should_keep_alive()
         if keep and "connection" in self._headers:
             exchange.extra += "Connection: keep-alive\r\n"
         if head.reply is None:

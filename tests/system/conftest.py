@@ -101,9 +101,7 @@ class Daemon:
         eventually(serves, "the daemon is ready")
         self.address = (self.state / "listen").read_text().strip()
 
-    def request(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
-    ) -> Answer:
+    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         """One request on a connection of its own."""
         connection = HTTPConnection(self.address, timeout=_PATIENCE_SECS)
         try:

@@ -106,15 +106,7 @@ def rendered(reply: dict[str, Any], headers: tuple[tuple[str, str], ...] = ()) -
     status = reply.get("status", 200)
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
         raise ValueError(f"reply status {status!r} is no number from 200 to 599")
-    if reply.get("json") is not None:
-        content_type, body = "application/json", _encode(reply["json"])
-    elif reply.get("text") is not None:
-        content_type, body = "text/plain; charset=utf-8", str(reply["text"]).encode()
-    else:
-        given = reply.get("body") or b""
-        binary = isinstance(given, bytes)
-        content_type = "application/octet-stream" if binary else "text/plain; charset=utf-8"
-        body = given if isinstance(given, bytes) else str(given).encode()
+    content_type, body = _content(reply)
     for name, value in (reply.get("headers") or {}).items():
         for text in value if isinstance(value, list) else [value]:
             _check_header(name, str(text))
@@ -123,6 +115,18 @@ def rendered(reply: dict[str, Any], headers: tuple[tuple[str, str], ...] = ()) -
             else:
                 headers = (*headers, (name, str(text)))
     return Reply(status, body, content_type, headers)
+
+
+def _content(reply: dict[str, Any]) -> tuple[str, bytes]:
+    if reply.get("json") is not None:
+        return "application/json", _encode(reply["json"])
+    text = reply.get("text")
+    given = reply.get("body") if text is None else str(text)
+    if isinstance(given, bytes):
+        return "application/octet-stream", given
+    if isinstance(given, str) or given is None:
+        return "text/plain; charset=utf-8", (given or "").encode()
+    return "application/json", _encode(given)
 
 
 def _check_header(name: str, value: str) -> None:

@@ -133,7 +133,6 @@ class _Endpoint:
                 },
                 "query": query,
                 "path_params": request.path_params,
-                "body": data,
                 "method": request.method,
                 "address": request.address,
             },
