@@ -26,6 +26,8 @@ class Upkeep:
 
     async def run(self, wait: Callable[[float], Awaitable[None]]) -> None:
         """Work until cancelled."""
+        # What the last run left waiting may be due.
+        await self._engine.desk.reconcile()
         tick = 0
         while True:
             await wait(1.0)

@@ -195,8 +195,8 @@ class Sink:
     def __init__(self) -> None:
         self.heard: list[tuple[str, Mapping[str, str], bytes]] = []
         self.answers: list[int] = []
-        self.gate = Event()
-        self.gate.set()
+        self.held: str | None = None
+        self._gate = Event()
         self._lock = Lock()
         sink = self
 
@@ -205,7 +205,8 @@ class Sink:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-                status = sink.hear(self.path, dict(self.headers), body)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                status = sink.hear(self.path, headers, body)
                 with suppress(OSError):
                     self.send_response(status)
                     self.send_header("Content-Length", "0")
@@ -226,12 +227,22 @@ class Sink:
         Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def hear(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Keep a request; wait while the gate is shut."""
+        """Keep a request, and its answer back where it is held."""
         with self._lock:
             self.heard.append((path, headers, body))
             status = self.answers.pop(0) if self.answers else 200
-        self.gate.wait(_PATIENCE_SECS)
+        if path == self.held:
+            self._gate.wait(_PATIENCE_SECS)
         return status
+
+    def release(self) -> None:
+        """Answer what is held, and hold nothing more."""
+        self.held = None
+        self._gate.set()
+
+    def until(self, path: str, least: int = 1) -> None:
+        """Wait until a path was called so often."""
+        eventually(lambda: self.count(path) >= least, f"{path} is called {least} times")
 
     def count(self, path: str) -> int:
         """How many requests came to a path."""
@@ -239,7 +250,7 @@ class Sink:
 
     def close(self) -> None:
         """Let everybody go."""
-        self.gate.set()
+        self.release()
         self._server.shutdown()
         self._server.server_close()
 
