@@ -9,7 +9,7 @@ import sys
 import uvloop
 
 from reactor.daemon.serving import Daemon
-from reactor.errors import BadConfig, ReactorError
+from reactor.errors import ReactorError
 from reactor.logs import configure
 from reactor.secrets import Redactor
 from reactor.settings import Settings
@@ -18,7 +18,7 @@ __all__ = ["run"]
 
 
 def run(settings: Settings) -> int:
-    """Serve until a signal ends it; the exit code (0 clean, 74 storage failed, 78 bad config)."""
+    """Serve until a signal ends it; the exit code (0 clean, 74 storage, 78 config, else 1)."""
     redactor = Redactor()
     journal = os.environ.get("JOURNAL_STREAM")
     logs = settings.logs
@@ -29,10 +29,10 @@ def run(settings: Settings) -> int:
         daemon = Daemon(settings, redactor, os.environ)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(daemon.serve())
+                runner.run(daemon.serve())
         except ReactorError as error:
-            code = error.exit_code if error.exit_code in (74, 78) else BadConfig.exit_code
             facts = {"error": str(error)}
             log = logging.getLogger("reactor.daemon")
             log.critical("the daemon cannot go on", extra=facts)
-            return code
+            return error.exit_code
+    return 0
