@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from reactor.cli.command import command, daemon, value_of
+from reactor.cli.client import daemon
+from reactor.cli.command import command, value_of
 from reactor.cli.options import chosen
 from reactor.cli.output import print_json, print_table, say
 from reactor.errors import UsageError

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from reactor.cli.command import command, daemon
+from reactor.cli.client import daemon
+from reactor.cli.command import command
 from reactor.cli.options import chosen
 from reactor.cli.output import Progress, print_json, print_table, say
 from reactor.errors import InvalidFlow, ReactorError
@@ -46,7 +47,7 @@ def reload() -> None:
 
 @command("doctor", "reactor doctor")
 @click.option("--failpoints", is_flag=True, hidden=True)
-def doctor(failpoints: bool) -> None:
+def doctor(*, failpoints: bool) -> None:
     """Look at what usually goes wrong, and say what to do about it."""
     if failpoints:
         raise click.UsageError("--failpoints: not built yet")

@@ -1,6 +1,7 @@
 """The engine's parts put together: made once, started, turned by a clock, stopped."""
 
 import asyncio
+import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -131,6 +132,7 @@ class Engine:
         self.store.submit(Write(versions=versions))
         self.intake.router = Router(found, paused=paused)
         self.desk.refit()
+        gc.freeze()  # what serves now stays: the collector need not walk it
 
     def emitter(self, instance: str) -> Emitter:
         """What the source of a subscription emits with."""

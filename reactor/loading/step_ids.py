@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reactor.loading.context import Context
-from reactor.loading.fitting import names_of
 from reactor.loading.values import Entry, ListValue, MapValue, Value
 from reactor.loading.words import StepWords
+from reactor.plugin.fields import names_of
 
 STEP_KEYS = names_of(StepWords)
 # Control words, each with the keys that stand beside it.

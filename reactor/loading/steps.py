@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from reactor.expr.template import Template
-from reactor.loading import texts
+from reactor.loading import later, texts
 from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
 from reactor.loading.control import Part, read_control
@@ -25,10 +25,7 @@ from reactor.model.flow import ActionStep, AnyStep
 from reactor.plugin.spec import Spec
 
 ACTION_TIMEOUT_SECS = 300.0
-# Words that the language has and this build does not run; emptied as they are built.
-LATER_CONTROL = frozenset({"do", "parallel", "choose", "repeat", "wait", "call"})
-LATER_STEP_KEYS = frozenset({"each", "at_once", "undo"})
-_BUILT_STEP_KEYS = tuple(key for key in STEP_KEYS if key not in LATER_STEP_KEYS)
+_BUILT_STEP_KEYS = tuple(key for key in STEP_KEYS if key not in later.STEP_KEYS)
 _HOST_COMPUTED = re.compile(r"\s*([a-z]+://[^/]*)?\$\{\{")
 # Names that an action evaluates per element, in fields that it evaluates itself.
 _ELEMENT_WORDS = frozenset({"map"})
@@ -81,10 +78,8 @@ class StepReader:
         if word is None:
             return None, after
         if word.key.text in CONTROL_KEYS:
-            if word.key.text in LATER_CONTROL:
-                self.context.later(
-                    word.key, word.key.text, self.context.loading.catalog.words("action")
-                )
+            if word.key.text in later.CONTROL_STEPS:
+                self.context.later(word.key, word.key.text, ["single actions"])
             part = Part(
                 self.context, self.ids, self.steps, word.value, value, path, item_names, engine
             )
@@ -149,7 +144,7 @@ class StepReader:
         own = item_names.after([id_])
         failing = own.with_more("error")
         for entry in value.entries:
-            if entry.key.text in LATER_STEP_KEYS:
+            if entry.key.text in later.STEP_KEYS:
                 context.later(entry.key, entry.key.text, _BUILT_STEP_KEYS)
         fields: dict[str, Any] = {
             "id": id_,
@@ -271,8 +266,9 @@ class StepReader:
             template = written.template
             strict = marked_fields(spec, "strict", written.data)
             authored = marked_fields(spec, "authored", written.data)
-            for field in authored:
-                self._note_host(word.value, field, names)
+            if name == "http":
+                for field in authored:
+                    self._note_host(word.value, field, names)
         fields = {**engine, **self._limits(spec, engine)}
         step = ActionStep(action=name, config=template, strict=strict, authored=authored, **fields)
         return step, made
