@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from reactor import __version__
 from reactor.clock import Clock, instant
-from reactor.daemon.book import Book
+from reactor.daemon.book import Book, Page
 from reactor.daemon.doctor import checks
 from reactor.daemon.sources import Sources
 from reactor.daemon.why import decisions
@@ -78,23 +78,16 @@ class DaemonControl:
         counts = await self._daemon.store.open_counts()
         views = []
         for path, page in sorted(self._daemon.book.pages.items()):
-            for flow in page.flows:
-                views.append(self._flow_view(flow, path, page.stale, counts.get(flow.name, {})))
+            views += [self._flow_view(flow, page, counts.get(flow.name, {})) for flow in page.flows]
             if page.state == "broken":
                 views.append(
                     wire.FlowView(flow=path, file=path, version=None, enabled=False, state="broken")
                 )
         return views
 
-    def _flow_view(
-        self,
-        flow: Flow,
-        path: str,
-        stale: bool,
-        counts: Mapping[State, int],
-    ) -> wire.FlowView:
+    def _flow_view(self, flow: Flow, page: Page, counts: Mapping[State, int]) -> wire.FlowView:
         state: wire.FlowState = "on"
-        if stale:
+        if page.stale:
             state = "stale"
         elif not flow.enabled:
             state = "off"
@@ -103,7 +96,7 @@ class DaemonControl:
         errors = self._engine.meter.errors_of
         return wire.FlowView(
             flow=flow.name,
-            file=path,
+            file=page.path,
             version=flow.version[:12],
             enabled=flow.enabled,
             state=state,

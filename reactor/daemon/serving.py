@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from reactor.daemon.control import DaemonControl
 from reactor.daemon.entrance import Plate, is_loopback, make_listener, shown_address
 from reactor.daemon.outside import Connections, Opened
 from reactor.daemon.sources import Sources, SourceWorld
+from reactor.daemon.trying import curl_line
 from reactor.daemon.upkeep import Upkeep
 from reactor.engine.core import Engine, Outside
 from reactor.engine.intake import Limits
@@ -41,6 +43,7 @@ from reactor.web.routes import PathTable
 DRAIN_SECS = 30.0  # what running steps have to end
 CLOSE_SECS = 5.0  # what connections and sources have, after that
 TICK_SECS = 1.0
+BEGUN_SECS = 2.0  # READY waits for sources to be up, but not for a broker that is down
 
 
 class Daemon:
@@ -197,6 +200,7 @@ class Daemon:
         )
         await stack.enter_async_context(api)
         self._stay_up(stack, seen)
+        await self.supervisor.begun(BEGUN_SECS)
         self._say_ready()
 
     def _stay_up(self, stack: AsyncExitStack, seen: Snapshot) -> None:
@@ -227,6 +231,11 @@ class Daemon:
         self._log.info("ready", extra={"listen": self.listen, "flows": flows})
         self._notifier.ready(f"{flows} flows, listening on {self.listen}")
         self.engine.emit_startup()
+        scheme = "http" if self.settings.server.tls.cert is None else "https"
+        line = curl_line(self.engine.intake.router.flows.values(), self.listen or "", scheme=scheme)
+        if line is not None:
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
 
     # ---- while it runs
 
