@@ -7,6 +7,7 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from reactor.engine.core import Engine
+from reactor.engine.inputs import checked
 from reactor.engine.router import Candidate, Router
 from reactor.errors import NotFound, UsageError
 from reactor.ids import id_text
@@ -84,8 +85,8 @@ async def start(
     if flow is None:
         raise NotFound(f"no flow is called {name!r}: `reactor flows` lists them")
     chosen = _trigger(flow, trigger)
-    if chosen.source == "call" and data is None:
-        data = dict(inputs)
+    if chosen.source == "call":
+        data = checked(flow, inputs if data is None else data)
     elif inputs:
         raise UsageError(
             f"trigger {chosen.id!r} of flow {name!r} takes data, not inputs: --data JSON"
