@@ -53,6 +53,7 @@ class World:
 
     `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by itself but what
     needs no time; `advance` lets it pass. A store given by hand outlives the world: that is a restart.
+    `held` says how many attempts hang until time passes or the test lets them go.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class World:
         env: Mapping[str, str] | None = None,
         chance: Callable[[], float] = lambda: 0.5,
         limits: Any = None,
+        held: Callable[[], int] = lambda: 0,
     ) -> None:
         self.clock = clock or HandClock()
         self.catalog = Catalog(specs)
@@ -75,6 +77,7 @@ class World:
         self._env = dict(env or {})
         self._chance = chance
         self._limits = limits
+        self._held = held
         self._failure: StorageFailed | None = None
         self.store: SqliteStore
         self.engine: Engine
@@ -144,10 +147,10 @@ class World:
             await _turn_of_the_loop()
             if self._failure is not None:
                 raise self._failure
-            if self.engine.idle:
+            if self._at_rest():
                 self.engine.turn()
                 await _turn_of_the_loop()
-                if self.engine.idle:
+                if self._at_rest():
                     return
         raise TimeoutError("the world does not come to rest: a loop of events?")
 
@@ -184,6 +187,9 @@ class World:
         await self.engine.desk.reconcile()
         self.engine.turn()
         await self.settle()
+
+    def _at_rest(self) -> bool:
+        return self.engine.calm and self.engine.attempts == self._held()
 
     def _compile(self, version: Version) -> Flow:
         return load_document(version.document, self.loading)

@@ -154,10 +154,15 @@ class Engine:
         return Surroundings(self.outside.env, self.shared.committed)
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is under way that needs no time: no attempt, no commit, no loading."""
-        busy = self.runner.busy or self.desk.busy or bool(self._cancels)
+    def calm(self) -> bool:
+        """Whether nothing of ours is under way that needs no time: no commit, no loading."""
+        busy = self.runner.looking or self.desk.busy or bool(self._cancels)
         return not busy and self.store.pressure().rows == 0
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts at outside steps are under way."""
+        return self.runner.attempts
 
     def turn(self) -> None:
         """Do everything that is due now."""

@@ -387,9 +387,14 @@ class Runner:
         running.deadline = running.closing = None
 
     @property
-    def busy(self) -> bool:
-        """Whether attempts are under way, or answers being looked up."""
-        return self._busy > 0 or self.outcomes.busy
+    def attempts(self) -> int:
+        """How many attempts are under way."""
+        return self._busy
+
+    @property
+    def looking(self) -> bool:
+        """Whether answers are being looked up."""
+        return self.outcomes.busy
 
     async def quiet(self, execution: int, limit_secs: float) -> None:
         """Return when a live execution stored something, left, or the time is over."""
