@@ -4,12 +4,11 @@ import json
 import logging
 import math
 import os
-import queue
 import re
 import threading
 import traceback
-from collections import OrderedDict
-from contextlib import suppress
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TextIO
@@ -23,6 +22,8 @@ Level = Literal["debug", "info", "warning", "error"]
 LONGEST_QUEUE = 10_000
 MOST_LIMITED_KEYS = 1000
 _FLUSH_SECS = 2.0
+_GATHER_SECS = 0.01
+_LINES_AT_ONCE = 200
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _OURS = ("time", "level", "logger", "event", "traceback")
@@ -49,16 +50,21 @@ class Output(logging.Handler):
         self._ended = False
         self._lines = lines
         self._stream = stream
-        self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(longest_queue)
+        self._longest_queue = longest_queue
+        self._queue: deque[logging.LogRecord] = deque()
+        self._news = threading.Event()
+        self._end = threading.Event()
         self._thread = threading.Thread(target=self._write_all, name="logs", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record; never blocks."""
-        try:
-            self._queue.put_nowait(record)
-        except queue.Full:
+        if len(self._queue) >= self._longest_queue:
             self.dropped += 1
+            return
+        self._queue.append(record)
+        if not self._news.is_set():
+            self._news.set()
 
     def close(self) -> None:
         """Write out what is queued, for two seconds at most, and take the output off the root."""
@@ -67,9 +73,9 @@ class Output(logging.Handler):
         if self._ended:  # the interpreter closes every output once more at its end
             return
         self._ended = True
-        with suppress(queue.Full):
-            self._queue.put(None, timeout=_FLUSH_SECS)
-            self._thread.join(_FLUSH_SECS)
+        self._end.set()
+        self._news.set()
+        self._thread.join(_FLUSH_SECS)
 
     def __enter__(self) -> Self:
         return self
@@ -83,15 +89,30 @@ class Output(logging.Handler):
         self.close()
 
     def _write_all(self) -> None:
-        while (record := self._queue.get()) is not None:
+        while not self._end.is_set() or self._queue:
+            self._news.wait()
+            self._news.clear()
+            while self._queue:
+                count = min(len(self._queue), _LINES_AT_ONCE)
+                records = [self._queue[number] for number in range(count)]
+                try:
+                    self._write("\n".join(self._texts(records)))
+                except OSError:  # nobody reads any more
+                    self.dropped += count
+                for _ in range(count):
+                    self._queue.popleft()
+            # Lines gather meanwhile: waking a thread for each costs more than the line itself.
+            self._end.wait(_GATHER_SECS)
+
+    def _texts(self, records: Iterable[logging.LogRecord]) -> Iterator[str]:
+        for record in records:
             try:
-                self._write(self._lines.of(record))
+                yield self._lines.of(record)
             except Exception:  # noqa: BLE001 -- this is where a failing line is recorded
                 self.dropped += 1
-                continue
-            if self.dropped > self._told:
-                lost, self._told = self.dropped - self._told, self.dropped
-                self._write(self._lines.of(_dropped(lost)))
+        if self.dropped > self._told:
+            lost, self._told = self.dropped - self._told, self.dropped
+            yield self._lines.of(_dropped(lost))
 
     def _write(self, line: str) -> None:
         data = (line + "\n").encode("utf-8", "backslashreplace")
@@ -157,6 +178,9 @@ def configure(
     as_json = format == "json" or (format == "auto" and not stream.isatty())
     lines = Lines(redactor, as_json=as_json, journal=_is_journal(stream, journal_stream))
     output = Output(stream, lines)
+    # No line shows where in the code it was written: the search for it costs as much as the rest.
+    logging._srcfile = None  # noqa: SLF001
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.addHandler(output)
     number = logging.getLevelNamesMapping()[level.upper()]

@@ -1,4 +1,4 @@
-"""A whole reactor in memory with a hand-turned clock: for our tests, `reactor test`, plugin authors."""
+"""A whole reactor in memory with a hand-turned clock, for our tests and plugin authors."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,9 +51,9 @@ class HandClock:
 class World:
     """Flows, an engine and a store, all in this process, as an async context manager.
 
-    `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by itself but what
-    needs no time; `advance` lets it pass. A store given by hand outlives the world: that is a restart.
-    `held` says how many attempts hang until time passes or the test lets them go.
+    `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by
+    itself but what needs no time; `advance` lets it pass. A store given by hand outlives the world:
+    that is a restart. `held` says how many attempts hang until time passes or the test lets them go.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class World:
     async def emit(
         self, type: str, data: Any = None, *, identity: str | None = None, key: str | None = None
     ) -> Receipt:
-        """Emit an event of a type, as `reactor emit` does, and let everything happen that needs no time."""
+        """Emit an event as `reactor emit` does; what needs no time has happened afterwards."""
         received = Received(data=data, type=type, identity=identity, key=key)
         return (await self.offer("event", received))[0]
 
@@ -157,11 +157,9 @@ class World:
     async def advance(self, span: str) -> None:
         """Let time pass, stopping wherever something is due."""
         end_ms = self.clock.now_ms() + round(parse_duration(span) * 1000)
-        while True:
-            next_ms = await self._next_ms()
-            if next_ms is None or next_ms > end_ms:
-                break
-            self.clock.turn(max(0, next_ms - self.clock.now_ms()))
+        await self._due()
+        while (next_ms := await self._next_ms(end_ms)) is not None:
+            self.clock.turn(next_ms - self.clock.now_ms())
             await self._due()
         self.clock.turn(end_ms - self.clock.now_ms())
         await self._due()
@@ -175,13 +173,13 @@ class World:
         """The states of all executions, in the order in which they were accepted."""
         return [execution.state.word for execution in await self.executions(flow)]
 
-    async def _next_ms(self) -> int | None:
-        times = []
+    async def _next_ms(self, end_ms: int) -> int | None:
+        """When something is due next; what was due and waits for a slot is not due again."""
+        now_ms = self.clock.now_ms()
+        times = [due_ms for due_ms, _ in await self.store.due(end_ms, limit=MOST_TURNS)]
         if (secs := self.engine.next_turn_secs()) is not None:
-            times.append(self.clock.now_ms() + round(secs * 1000))
-        if (due := await self.store.next_due()) is not None:
-            times.append(due)
-        return min(times, default=None)
+            times.append(now_ms + max(1, round(secs * 1000)))
+        return min((time for time in times if now_ms < time <= end_ms), default=None)
 
     async def _due(self) -> None:
         await self.engine.desk.reconcile()

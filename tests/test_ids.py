@@ -75,12 +75,12 @@ def test_public_ids_sort_as_their_numbers(one, other):
         "",
         "evt",
         "evt_",
-        "exe_0000000000001",
-        "EVT_0000000000001",
-        "evt_000000000000i",
-        "evt_00000000000_1",
-        "evt_00000000000001",
-        "evt_zzzzzzzzzzzzz",
+        "exe_0000000000000001",
+        "EVT_0000000000000001",
+        "evt_000000000000000g",
+        "evt_00000000000000_1",
+        "evt_00000000000000001",
+        "evt_ffffffffffffffff",
     ],
 )
 def test_what_is_no_id_is_refused(text):
@@ -88,4 +88,4 @@ def test_what_is_no_id_is_refused(text):
     with pytest.raises(UsageError) as caught:
         parse_id(text, "evt")
 
-    assert str(caught.value) == f"{text!r} is no id of this kind: it looks like evt_01hq3kz7e9d4x"
+    assert repr(text) in str(caught.value)

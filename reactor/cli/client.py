@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from reactor.cli.options import chosen
 from reactor.errors import (
     BadConfig,
     Denied,
@@ -70,7 +72,9 @@ class Client:
     def stream(self, after: str | None, **query: Any) -> Iterator[tuple[str | None, Any]]:
         """Live happenings with their ids, after the one heard last; ends with the connection."""
         headers = {} if after is None else {"Last-Event-ID": after}
-        with self._answer("GET", ("stream",), query, None, headers, _STREAM_SECS) as response:
+        with self._answer(
+            "GET", ("stream",), query=query, headers=headers, timeout_secs=_STREAM_SECS
+        ) as response:
             id_: str | None = None
             while line := _line(response):
                 name, _, value = line.rstrip("\n").partition(": ")
@@ -87,7 +91,9 @@ class Client:
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Any:
-        with self._answer(method, path, query or {}, body, {}, _TIMEOUT_SECS) as response:
+        with self._answer(
+            method, path, query=query or {}, body=body, timeout_secs=_TIMEOUT_SECS
+        ) as response:
             raw = response.read()
             if response.headers.get_content_type() == "application/json":
                 return json.loads(raw)
@@ -98,9 +104,10 @@ class Client:
         self,
         method: str,
         path: tuple[str, ...],
+        *,
         query: Mapping[str, Any],
-        body: Mapping[str, Any] | None,
-        headers: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
         timeout_secs: float,
     ) -> Iterator[HTTPResponse]:
         target = "/".join([_PREFIX, *(quote(part, safe="") for part in path)])
@@ -141,6 +148,11 @@ class Client:
             ) from error
         channel.settimeout(timeout_secs)
         return channel
+
+
+def daemon() -> Client:
+    """The daemon of the state folder."""
+    return Client(chosen().state)
 
 
 class _Connection(HTTPConnection):

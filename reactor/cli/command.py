@@ -28,8 +28,6 @@ class Command(click.Command):
 class Family(click.Group):
     """A command with commands of its own; without one of them it does its own thing."""
 
-    command_class = Command
-
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.examples = examples
@@ -74,7 +72,8 @@ def member(of: Family, name: str, *examples: str) -> Callable[[Callable[..., Any
     """Declare a command of a family."""
 
     def declare(function: Callable[..., Any]) -> Command:
-        made: Command = of.command(name, examples=examples)(common(function))
+        made = command(name, *examples)(function)
+        of.add_command(made)
         return made
 
     return declare
@@ -92,13 +91,6 @@ def at_most(limit: int | None) -> int | None:
     if limit is None and on_terminal() and not chosen().json:
         return NEWEST
     return limit
-
-
-def daemon() -> "Client":
-    """The daemon of the state folder."""
-    from reactor.cli.client import Client
-
-    return Client(chosen().state)
 
 
 def value_of(text: str | None, option: str) -> Any:

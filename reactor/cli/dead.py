@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from reactor.cli.command import at_most, daemon, family, limited, member
+from reactor.cli.client import daemon
+from reactor.cli.command import at_most, family, limited, member
 from reactor.cli.flows import print_receipt
 from reactor.cli.options import chosen
 from reactor.cli.output import print_fields, print_json, print_table, say, when

@@ -1,17 +1,23 @@
 """Commands about executions: what ran, why, and running it again."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from reactor.cli.command import at_most, command, daemon, limited
-from reactor.cli.options import chosen
-from reactor.cli.output import Progress, paint, print_json, print_table, say, when
+from reactor.cli.client import daemon
+from reactor.cli.command import at_most, command, limited
+from reactor.cli.options import chosen, use_state_folder
+from reactor.cli.output import Progress, print_json, print_table, say, when
 from reactor.cli.showing import print_run, print_why
 from reactor.errors import UsageError
 
 _SINCE = "Not older than this: 24h, or 2026-01-31T08:00:00Z."
-_STATES = "queued running waiting ok failed cancelled skipped"
+_STATES = frozenset(["queued", "running", "waiting", "ok", "failed", "cancelled", "skipped"])
+_STATE_HELP = (
+    "In this state: queued, running, waiting, ok, failed, cancelled or skipped."
+    " A folder is the state folder, as before the verb."
+)
 
 
 @command(
@@ -20,15 +26,15 @@ _STATES = "queued running waiting ok failed cancelled skipped"
     "reactor runs --where 'error.status == 503' --json",
 )
 @click.option("--flow", metavar="NAME", help="Of this flow.")
-@click.option("--state", "states", multiple=True, metavar="STATE", help=f"One of {_STATES}.")
+@click.option("--state", "state", multiple=True, metavar="STATE", help=_STATE_HELP)
 @click.option("--event", metavar="ID", help="Started by this event.")
 @click.option("--since", metavar="WHEN", help=_SINCE)
 @click.option("--where", metavar="EXPR", help="A condition on execution, event and error.")
 @limited
-def runs(states: tuple[str, ...], limit: int | None, **asked: str | None) -> None:
+def runs(state: tuple[str, ...], limit: int | None, **asked: str | None) -> None:
     """List executions, newest first."""
-    state = ",".join(states) or None
-    items = daemon().pages("executions", limit=at_most(limit), state=state, **asked)
+    states = ",".join(each for each in state if not _is_folder(each)) or None
+    items = daemon().pages("executions", limit=at_most(limit), state=states, **asked)
     if chosen().json:
         for item in items:
             print_json(item)
@@ -40,7 +46,10 @@ def runs(states: tuple[str, ...], limit: int | None, **asked: str | None) -> Non
 @command("show", "reactor show exe_01hq3kz7e9d4x")
 @click.argument("execution")
 def show(execution: str) -> None:
-    """Show EXECUTION: its steps, attempts, inputs, outputs and times."""
+    """Show an EXECUTION with its steps.
+
+    Each step with its attempts, times, what went in and came out.
+    """
     run = daemon().get("executions", execution)
     if chosen().json:
         print_json(run)
@@ -105,14 +114,25 @@ def retry(
 @command("cancel", "reactor cancel exe_01hq3kz7e9d4x")
 @click.argument("executions", nargs=-1, required=True, metavar="EXECUTION...")
 def cancel(executions: tuple[str, ...]) -> None:
-    """Stop open executions; `finally` still runs, a second `cancel` skips it."""
+    """Stop open executions.
+
+    `finally` still runs; a second `cancel` skips that too.
+    """
     client = daemon()
     for execution in executions:
         client.post("executions", execution, "cancel")
         if chosen().json:
             print_json({"execution": execution, "cancelled": True})
         else:
-            say(f"{execution} {paint('cancelled')}")
+            say(f"{execution} is being cancelled")
+
+
+def _is_folder(text: str) -> bool:
+    """Whether a value of --state is the common option of that name, given after the verb."""
+    folder = text not in _STATES and ("/" in text or Path(text).is_dir())
+    if folder:
+        use_state_folder(text)
+    return folder
 
 
 def _row(item: dict[str, Any]) -> tuple[Any, ...]:

@@ -23,10 +23,17 @@ class Common(NamedTuple):
 
 
 def common(command: F) -> F:
-    """Add the common options to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
+    """Add the common options to a command, but for those that it declares itself."""
+    own = {parameter.name for parameter in getattr(command, "__click_params__", [])}
+    for name, option in reversed(_OPTIONS.items()):
+        if name not in own:
+            command = option(command)
     return command
+
+
+def use_state_folder(path: str) -> None:
+    """Take a value as the state folder, where `--state` has another meaning too."""
+    click.get_current_context().find_root().meta.setdefault(_META, {})["state"] = path
 
 
 def chosen() -> Common:
@@ -58,9 +65,13 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[F], F]:
 
 
 _FOLDER = click.Path(path_type=str)
-_OPTIONS = (
-    _option("--flows", "The folder of flows.  [default: ./flows]", metavar="DIR", type=_FOLDER),
-    _option("--state", "The state folder.  [default: ./state]", metavar="DIR", type=_FOLDER),
-    _option("--config", "The settings file.", metavar="FILE", type=_FOLDER),
-    _option("--json", "Print JSON, one object a line.", is_flag=True),
-)
+_OPTIONS = {
+    "flows": _option(
+        "--flows", "The folder of flows.  [default: ./flows]", metavar="DIR", type=_FOLDER
+    ),
+    "state": _option(
+        "--state", "The state folder.  [default: ./state]", metavar="DIR", type=_FOLDER
+    ),
+    "config": _option("--config", "The settings file.", metavar="FILE", type=_FOLDER),
+    "json": _option("--json", "Print JSON, one object a line.", is_flag=True),
+}

@@ -8,7 +8,7 @@ import click
 
 from reactor.cli.output import coloured, one_line, paint, print_fields, say, when
 
-_MARKS = {"ok": "✓", "failed": "✗", "cancelled": "✗", "skipped": "–"}
+_MARKS = {"ok": "✓", "failed": "✗", "cancelled": "✗", "skipped": "-"}
 _LONGEST = 2000
 
 
@@ -75,13 +75,14 @@ def _print_decision(decision: dict[str, Any]) -> None:
     say(f"\n{click.style(decision['flow'], bold=True)}{trigger}  {what}{one_line(reason)}")
     if decision["execution"]:
         say(f"    execution  {decision['execution']}")
-    detail = decision["detail"]
+    detail = decision["detail"] or []
     if isinstance(detail, str):
         say(f"    {one_line(detail)}")
-    width = max((len(part["text"]) for part in detail), default=0) if detail else 0
-    for part in detail if isinstance(detail, list) else []:
+        return
+    width = max((len(part["text"]) for part in detail), default=0)
+    for part in detail:
         value = json.dumps(part["value"], ensure_ascii=False)
-        say(f"    {part['text']:<{width}}  = {_cut(value)}")
+        say(f"    {one_line(part['text']):<{width}}  = {_cut(value)}")
 
 
 def _print_value(name: str, value: Any) -> None:

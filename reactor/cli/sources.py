@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from reactor.cli.command import daemon, family, member
+from reactor.cli.client import daemon
+from reactor.cli.command import family, member
 from reactor.cli.options import chosen
 from reactor.cli.output import print_json, print_table, say
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from reactor.cli.command import command, daemon
+from reactor.cli.client import daemon
+from reactor.cli.command import command
 from reactor.cli.options import chosen
 from reactor.cli.output import one_line, paint, print_json, say, when
 from reactor.errors import Unreachable
@@ -26,8 +27,8 @@ def tail(flow: str | None, limit: int | None) -> None:
     lost = 0.0
     while True:
         try:
-            for after, happening in client.stream(after, flow=flow):
-                lost = 0.0
+            for id_, happening in client.stream(after, flow=flow):
+                after, lost = id_, 0.0
                 _print(happening)
                 told += 1
                 if told == limit:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from reactor import __version__
 from reactor.clock import Clock, instant
-from reactor.daemon.book import Book, Turned
+from reactor.daemon.book import Book
 from reactor.daemon.doctor import checks
 from reactor.daemon.sources import Sources
 from reactor.daemon.why import decisions
@@ -43,7 +43,7 @@ class Running(Protocol):
     sources: Sources
     supervisor: Supervisor
 
-    async def reload(self, *, every: bool = False) -> Turned:
+    async def reload(self, *, every: bool = False) -> None:
         """Read the flows folder again."""
         ...
 
@@ -241,7 +241,7 @@ class DaemonControl:
         if position is None:
             raise UsageError(f"source {id_} keeps no position, there is nothing to reset")
         await self._daemon.store.set_position(id_, None if to == "earliest" else to)
-        await self._daemon.sources.restart(id_)
+        self._daemon.sources.restart(id_)
         return next(view for view in await self.sources() if view.id == id_)
 
     # ---- state

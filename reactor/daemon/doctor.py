@@ -10,6 +10,12 @@ from reactor.store import Pressure
 from reactor.units import format_size
 from reactor.web.admin.wire import Check
 
+_RUNS = {
+    "good": "it runs all the same",
+    "stale": "its last good version runs",
+    "broken": "nothing of it runs",
+}
+
 
 def checks(
     *,
@@ -48,10 +54,13 @@ def _disk(settings: Settings, pressure: Pressure) -> Check:
 
 
 def _flows(pages: Mapping[str, Page]) -> Iterator[Check]:
-    bad = [page for page in pages.values() if page.state != "good"]
-    for page in bad:
-        first = next((p for p in page.problems if p.severity == "error"), None)
-        what = "its last good version runs" if page.state == "stale" else "nothing of it runs"
+    bad = []
+    for page in pages.values():
+        first = next((p for p in page.said if p.severity == "error"), None)
+        if first is None:
+            continue
+        bad.append(page)
+        what = _RUNS[page.state]
         detail = f"{first}; {what}: reactor check {page.path}"
         yield Check(check=f"flow file {page.path}", state="failed", detail=detail)
     if not bad:

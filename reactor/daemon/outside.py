@@ -18,24 +18,16 @@ class Opened:
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
-        self._things: dict[str, asyncio.Future[Any]] = {}
+        self._things: dict[str, Any] = {}
+        self._opening: dict[str, asyncio.Lock] = {}
 
     async def __call__(self, key: str, open_: Callable[[], AbstractAsyncContextManager[T]]) -> T:
-        """The thing under `key`; who asks while it opens waits for it, a failure is not kept."""
-        found = self._things.get(key)
-        if found is not None:
-            thing: T = await asyncio.shield(found)
+        """The thing under `key`; who asks while it opens waits, and tries next if that failed."""
+        async with self._opening.setdefault(key, asyncio.Lock()):
+            if key not in self._things:
+                self._things[key] = await self._stack.enter_async_context(open_())
+            thing: T = self._things[key]
             return thing
-        opening = self._things[key] = asyncio.get_running_loop().create_future()
-        try:
-            thing = await self._stack.enter_async_context(open_())
-        except BaseException as error:
-            del self._things[key]
-            opening.set_exception(error)
-            opening.exception()  # nobody else may have waited for it
-            raise
-        opening.set_result(thing)
-        return thing
 
     async def close(self) -> None:
         """Close everything."""
@@ -46,9 +38,7 @@ class Opened:
 class Connections:
     """`connections:` of reactor.yaml, with their secrets filled in when they are used."""
 
-    def __init__(
-        self, settings: Mapping[str, ConnectionSettings], secrets: Secrets
-    ) -> None:
+    def __init__(self, settings: Mapping[str, ConnectionSettings], secrets: Secrets) -> None:
         self._settings = settings
         self._secrets = secrets
 
@@ -68,6 +58,4 @@ class Connections:
             have = ", ".join(sorted(self._settings)) or "none"
             message = f"there is no {kind} connection {name!r} in reactor.yaml (it has {have})"
             raise NotFound(message)
-        return Connection(
-            name=name, kind=kind, config=resolve_connection(found, self._secrets)
-        )
+        return Connection(name=name, kind=kind, config=resolve_connection(found, self._secrets))

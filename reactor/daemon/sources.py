@@ -9,7 +9,7 @@ from msgspec import Struct, json
 from reactor.clock import Clock
 from reactor.engine.router import Candidate, Router
 from reactor.engine.supervisor import Supervisor
-from reactor.errors import ReactorError, SourceFailed
+from reactor.errors import NotFound, ReactorError, SourceFailed
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import Connection, Emit, Routes, Shared
 from reactor.plugin.decode import decode
@@ -18,12 +18,13 @@ from reactor.store import Store
 
 
 class Wanted(Struct, frozen=True):
-    """A subscription that should run, and what it was made from."""
+    """A subscription that should run, and what it is made from: the text, the secrets it names."""
 
     instance: str
     spec: Spec
     candidate: Candidate
     written: bytes
+    secrets: tuple[str, ...]
     flows: tuple[str, ...]
 
 
@@ -76,30 +77,48 @@ class Sources:
     def __init__(self, world: SourceWorld, supervisor: Supervisor) -> None:
         self._world = world
         self._supervisor = supervisor
+        self._used: dict[str, dict[str, str | None]] = {}
         self.running: dict[str, Wanted] = {}
 
     async def follow(self, router: Router) -> None:
         """Start what is new, restart what is written otherwise now, stop what nobody asks for.
 
-        A source whose subscription and config are the same is not touched.
+        A source whose subscription and config are the same is not touched. What is new is on its
+        way before the event loop turns again: no request finds the old route gone and the new one
+        not there yet.
         """
         wanted = self._wanted(router)
+        gone = self.running.keys() - wanted.keys()
         for instance, want in wanted.items():
             runs = self.running.get(instance)
-            if runs is None:
-                self._start(want)
-            elif runs.written != want.written:
-                await self._supervisor.stop(instance)
-                self._start(want)
             self.running[instance] = want
-        for instance in self.running.keys() - wanted.keys():
+            if runs is None or runs.written != want.written:
+                self.restart(instance)
+        for instance in gone:
             del self.running[instance]
-            await self._supervisor.stop(instance)
+            self._used.pop(instance, None)
+        await self._supervisor.stop(*gone)
 
-    async def restart(self, instance: str) -> None:
-        """Stop and start one source, after its position was moved."""
-        await self._supervisor.stop(instance)
-        self._start(self.running[instance])
+    def restart(self, instance: str) -> None:
+        """Start one source anew, after its position was moved or its secrets changed."""
+        want = self.running[instance]
+        self._used[instance] = self._secrets(want)
+        self._supervisor.restart(instance, lambda: self._run(want))
+
+    def renew(self) -> None:
+        """Restart sources whose secrets have other values now than when they started."""
+        for instance, want in self.running.items():
+            if want.secrets and self._used.get(instance) != self._secrets(want):
+                self.restart(instance)
+
+    def _secrets(self, want: Wanted) -> dict[str, str | None]:
+        values: dict[str, str | None] = {}
+        for name in want.secrets:
+            try:
+                values[name] = self._world.secret(name)
+            except NotFound:  # said when the source starts
+                values[name] = None
+        return values
 
     def _wanted(self, router: Router) -> dict[str, Wanted]:
         found: dict[str, Wanted] = {}
@@ -109,11 +128,9 @@ class Sources:
             if spec is None or spec.run is None:
                 continue  # the engine's own sources run by themselves
             flows = tuple(dict.fromkeys(candidate.flow.name for candidate in candidates))
-            found[instance] = Wanted(instance, spec, first, _written(first), flows)
+            secrets = _names(first, "secrets")
+            found[instance] = Wanted(instance, spec, first, _written(first), secrets, flows)
         return found
-
-    def _start(self, want: Wanted) -> None:
-        self._supervisor.start(want.instance, lambda: self._run(want))
 
     async def _run(self, want: Wanted) -> None:
         world = self._world
@@ -126,7 +143,7 @@ class Sources:
             instance=want.instance,
             clock=world.clock,
             log=logging.getLogger(f"reactor.source.{want.spec.word}"),
-            routes=world.routes(want.flows[0]),
+            routes=world.routes(want.spec.word),
             shared=world.shared,
             allow_unauthenticated=world.allow_unauthenticated,
             listens_on_loopback=world.listens_on_loopback,
@@ -139,10 +156,9 @@ class Sources:
 
     def _config(self, want: Wanted) -> Any:
         template = want.candidate.trigger.config
-        names = {path[1] for path in template.paths if path[0] == "secrets" and len(path) > 1}
         given = template.render(
             {
-                "secrets": {name: self._world.secret(name) for name in names},
+                "secrets": {name: self._world.secret(name) for name in want.secrets},
                 "env": self._world.env,
                 "vars": want.candidate.constants,
             }
@@ -154,10 +170,17 @@ class Sources:
 
 
 def _written(candidate: Candidate) -> bytes:
-    """What stands under the source's key, to see whether it changed; constants it may use included."""
+    """What stands under the source's key and the constants it uses: to see whether it changed."""
     when = candidate.flow.document.get("when")
     entries = when if isinstance(when, list) else [when]
     place = candidate.flow.triggers.index(candidate.trigger)
     entry = entries[place] if place < len(entries) else None
     config = entry.get(candidate.trigger.source) if isinstance(entry, dict) else None
-    return json.encode([config, dict(candidate.constants)], order="sorted", enc_hook=str)
+    used = [candidate.constants.get(name) for name in _names(candidate, "vars")]
+    return json.encode([config, used], order="sorted", enc_hook=str)
+
+
+def _names(candidate: Candidate, of: str) -> tuple[str, ...]:
+    """Which `secrets` or `vars` the config of a trigger names."""
+    paths = candidate.trigger.config.paths
+    return tuple(sorted({path[1] for path in paths if path[0] == of and len(path) > 1}))

@@ -13,16 +13,21 @@ DAY_MS = 86_400_000
 
 
 class Upkeep:
-    """Keeps the store small and the engine honest."""
+    """Keeps the store small, the engine honest and the sources' secrets fresh (`renew`)."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, *, renew: Callable[[], None] = lambda: None
+    ) -> None:
         self._engine = engine
+        self._renew = renew
         self._settings = settings
         self._warned_ms = 0
         self._log = logging.getLogger("reactor.upkeep")
 
     async def run(self, wait: Callable[[float], Awaitable[None]]) -> None:
         """Work until cancelled."""
+        # What the last run left waiting may be due.
+        await self._engine.desk.reconcile()
         tick = 0
         while True:
             await wait(1.0)
@@ -30,6 +35,7 @@ class Upkeep:
             self._engine.flush_unwanted()
             if tick % RECONCILE_EVERY == 0:
                 await self._engine.desk.reconcile()
+                self._renew()
             if tick % PRUNE_EVERY == 0:
                 await self.prune()
 

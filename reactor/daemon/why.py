@@ -22,8 +22,8 @@ def decisions(
 ) -> Iterator[Decision]:
     """What each flow that hears the event's source made of it.
 
-    Conditions are asked again with the flows as they are now and the time the event came; those that
-    read `state` see its present values.
+    Conditions are asked again with the flows as they are now and the time the event came; those
+    that read `state` see its present values.
     """
     received = Received(data=event.data, fields=event.fields, type=event.type, key=event.key)
     number = id_text("evt", event.id)
@@ -82,10 +82,13 @@ def _judged(
 
 def _deciding(candidate: Candidate, reason: str) -> Expression | None:
     trigger, flow = candidate.trigger, candidate.flow
-    conditions = (*trigger.only_if, *trigger.unless, *flow.only_if, *flow.unless)
-    for condition in conditions:
-        if condition.text in reason:
-            return condition
+    for word, conditions in (
+        ("only_if", (*trigger.only_if, *flow.only_if)),
+        ("unless", (*trigger.unless, *flow.unless)),
+    ):
+        for condition in conditions:
+            if reason == f"{word}: {condition.text}" or reason.startswith(f"{condition.text}: "):
+                return condition
     return None
 
 

@@ -25,7 +25,7 @@ async def retry(
 ) -> int:
     """A new execution for the event of an old one; its id, which is on disk.
 
-    `failed` keeps the results of the steps that finished, and with them the keys of those that did not.
+    `failed` keeps the results of the steps that finished, and the keys of those that did not.
     """
     await engine.desk.settled()
     found = await engine.store.load([execution])
@@ -163,7 +163,7 @@ async def _flow(engine: Engine, row: Execution, version: str) -> Flow:
 
 
 def _kept(journal: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """The results that a retry from the failed step builds on: all of `do` but the failure itself."""
+    """What a retry from the failed step builds on: all results of `do` but the failure."""
     done = [entry for entry in journal if entry.kind == "done" and entry.path.startswith("do.")]
     failed = [entry for entry in done if entry.value["status"] == "failed"]
     last = failed[-1] if failed else None

@@ -1,6 +1,7 @@
 """The engine's parts put together: made once, started, turned by a clock, stopped."""
 
 import asyncio
+import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from reactor.engine.bell import Bell, Hear
 from reactor.engine.desk import Desk
 from reactor.engine.emitter import Emitter
 from reactor.engine.intake import Intake, Limits
+from reactor.engine.making import Maker
 from reactor.engine.meter import Meter
 from reactor.engine.perform import Performer
 from reactor.engine.router import Router, Surroundings
@@ -97,9 +99,13 @@ class Engine:
             moments=self.moments,
             meter=self.meter,
             bell=self.bell,
-            env=outside.env,
-            secret=outside.secret,
-            chance=outside.chance,
+            maker=Maker(
+                ids=self.ids,
+                shared=self.shared,
+                env=outside.env,
+                secret=outside.secret,
+                chance=outside.chance,
+            ),
         )
         self.intake = Intake(
             store=store,
@@ -131,6 +137,7 @@ class Engine:
         self.store.submit(Write(versions=versions))
         self.intake.router = Router(found, paused=paused)
         self.desk.refit()
+        gc.freeze()  # what serves now stays: the collector need not walk it
 
     def emitter(self, instance: str) -> Emitter:
         """What the source of a subscription emits with."""

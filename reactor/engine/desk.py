@@ -107,18 +107,23 @@ class Desk:
         finally:
             self._loading = None
 
-    async def _resume(self, opened: Open) -> None:
+    async def _resume(self, opened: Open, *, stop: Failure | None = None) -> None:
         row = opened.execution
         runner = self._need_runner()
-        if row.state.ended or row.id in runner.live:
+        if row.id in runner.live:
+            return
+        if row.state.ended:
             self.lane(row.flow).release(row.id, row.key)
             return
         try:
             flow = await self.version(row.version)
         except ReactorError as error:
-            self._set_aside(row, f"needs_attention: {error}")
+            if stop is None:
+                self._set_aside(row, f"needs_attention: {error}")
+            else:
+                self._end_unstarted(opened, stop)
             return
-        runner.resume(opened, flow, view_again(opened.event, row))
+        runner.resume(opened, flow, view_again(opened.event, row), stop=stop)
 
     def _set_aside(self, row: Execution, reason: str) -> None:
         facts = {"flow": row.flow, "execution": id_text("exe", row.id), "reason": reason}
@@ -284,22 +289,29 @@ class Desk:
             return True
         await self.settled()
         found = await self._store.load([execution])
+        if runner.cancel(execution, error):  # it woke meanwhile
+            return True
         if not found or found[0].execution.state.ended:
             return False
         row = found[0].execution
         lane = self.lane(row.flow)
         if row.started_ms is None:
             lane.drop(row.id, row.key)
-            end = End(row.id, State.CANCELLED, None, self._clock.now_ms(), (), error=error)
-            self._store.submit(
-                Write(ends=[end]), lambda: runner.outcomes.answer(Outcome(row.id, "cancelled"))
-            )
-            lane.free(row.id, row.key)
-            lane.turn()
+            self._end_unstarted(found[0], error)
             return True
         lane.occupy(row.id)
-        await self._resume(found[0])
-        return runner.cancel(execution, error)
+        await self._resume(found[0], stop=error)
+        return True
+
+    def _end_unstarted(self, opened: Open, error: Failure) -> None:
+        """End an execution that cannot run, not even its `finally`."""
+        row, answer = opened.execution, self._need_runner().outcomes.answer
+        now_ms = self._clock.now_ms()
+        end = End(row.id, State.CANCELLED, row.started_ms, now_ms, opened.journal, error=error)
+        self._store.submit(Write(ends=[end]), lambda: answer(Outcome(row.id, "cancelled")))
+        lane = self.lane(row.flow)
+        lane.release(row.id, row.key)
+        lane.turn()
 
     async def close(self) -> None:
         """End what is being loaded."""

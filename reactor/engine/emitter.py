@@ -17,12 +17,12 @@ class Emitter:
         self._room = room
 
     async def __call__(self, received: Received) -> Receipt:
-        """Store one event; waits while the daemon is overloaded, so that the source slows down."""
+        """Store one event; waits while the daemon is overloaded or stops: the source slows down."""
         return (await self.many([received]))[0]
 
     async def many(self, received: Sequence[Received]) -> list[Receipt]:
         """Store a batch in one commit; order is kept."""
-        while self._intake.open and self._intake.refusal() is not None:
+        while self._intake.refusal() is not None:
             await self._room()
         answer: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
 

@@ -1,4 +1,4 @@
-"""What the end of an execution leaves: a dead letter where it failed, an event for the source `flow`."""
+"""What the end of an execution leaves: a dead letter if it failed, an event for `flow`."""
 
 from msgspec import to_builtins
 

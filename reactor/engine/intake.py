@@ -95,7 +95,7 @@ class Intake:
         weft = Weft(Write(), deque(plans), [])
 
         def woven() -> None:
-            receipts = [plan.receipt or Receipt(None) for plan in plans]
+            receipts = [plan.receipt or Receipt(None, unwanted=plan.id) for plan in plans]
             write = weft.write
             if write.events or write.positions or any(receipt.duplicate for receipt in receipts):
                 self._send(weft, lambda: done(receipts))
@@ -127,7 +127,10 @@ class Intake:
         decisions = [Decision(candidate, "started", view, received.key)]
         plan = Plan(trigger.instance, received, event_id, now_ms, now_ms, view, decisions, [])
         weft = Weft(Write(), deque([plan]), [])
-        self.weave(weft, lambda: self._send(weft, lambda: done(plan.receipt or Receipt(None))))
+        self.weave(
+            weft,
+            lambda: self._send(weft, lambda: done(plan.receipt or Receipt(None, unwanted=plan.id))),
+        )
 
     # ---- for the runner: what a step emits goes in with the step's record
 

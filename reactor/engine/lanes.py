@@ -1,6 +1,6 @@
 """How executions of one flow share the machine: slots, keys and the queue of each key."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from enum import Enum
 
@@ -50,7 +50,7 @@ class Lane:
         self._owners: dict[str, int] = {}
         self._queues: dict[str, deque[int]] = {}
         self._ready: deque[str] = deque()
-        self._returning: deque[int] = deque()
+        self._returning: OrderedDict[int, None] = OrderedDict()
         self._queued = 0
         self._last = 0
 
@@ -119,8 +119,9 @@ class Lane:
         self.run = run
 
     def resume(self, execution: int) -> None:
-        """A waiting execution is due: it takes a slot before all queued ones."""
-        self._returning.append(execution)
+        """A waiting execution is due: it takes a slot before all queued ones, once."""
+        if execution not in self._running:
+            self._returning[execution] = None
 
     def park(self, execution: int) -> None:
         """An execution waits: its slot is free, its key is not."""
@@ -144,12 +145,12 @@ class Lane:
             self._queues.pop(name, None)
 
     def hand_over(self, old: int, new: int, key: str | None) -> bool:
-        """Let a retry take the key that a failed execution holds; it is next. False if none is held."""
+        """Let a retry, which is next, take the key that a failed execution holds; if it does."""
         name = self._name(key)
         if self._owners.get(name) != old:
             return False
         self._owners[name] = new
-        self._returning.append(new)
+        self.resume(new)
         return True
 
     def drop(self, execution: int, key: str | None) -> None:
@@ -163,7 +164,7 @@ class Lane:
         """Start what may start now."""
         while not self.paused and len(self._running) < self.run.max:
             if self._returning:
-                execution = self._returning.popleft()
+                execution, _ = self._returning.popitem(last=False)
                 self._running.add(execution)
             elif (found := self._pick()) is not None:
                 execution = found

@@ -10,61 +10,17 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from msgspec import Struct
-
 from reactor.clock import instant
+from reactor.engine.course import Course
 from reactor.engine.failures import delay_secs, failure_of, from_plain, plain
 from reactor.engine.render import Rendering
+from reactor.engine.turns import Act, Block, Ended, Turn
 from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure, State
 from reactor.model.flow import ActionStep, AnyStep, Flow
 
-CLOSING_LIMIT_SECS = 300.0  # `finally` and `undo` in all (semantics.md 4)
-CLOSING_STEP_SECS = 60.0
-Ended = Callable[[Failure | None], None]
-
-
-class Act(Struct, gc=False):
-    """An outside step to be performed now.
-
-    `shown` is its input without secrets; `authored` says for each field that reaches outside how
-    its text begins, as far as no event data wrote it.
-    """
-
-    step: ActionStep
-    path: str
-    config: Any
-    shown: Any
-    attempt: int
-    timeout_secs: float | None
-    authored: dict[str, str]
-
-
-class _Block(Struct, gc=False):
-    """A list of steps being walked; `ended` is called with the failure that ended it, or None."""
-
-    steps: tuple[AnyStep, ...]
-    ended: Ended
-    at: int = 0
-
-    def leave(self, failure: Failure | None) -> None:
-        """End the block here."""
-        self.at = len(self.steps)
-        self.ended(failure)
-
-
-class _Turn(Struct, gc=False):
-    """One step while it is at work: from the moment it became ready to its result."""
-
-    step: AnyStep
-    path: str
-    block: _Block
-    ready_ms: int
-    shown: Any = None
-    attempt: int = 1
-    act: Act | None = None
-    due_ms: int | None = None
+CLOSING_STEP_SECS = 60.0  # an attempt in `finally` (semantics.md 4)
 
 
 class Machine:
@@ -85,9 +41,6 @@ class Machine:
     ) -> None:
         self.flow = flow
         self.journal: list[Entry] = list(journal)
-        self.ended: State | None = None
-        self.error: Failure | None = None
-        self.output: Any = None
         self.waits_for_commit = False
         self._rendering = rendering
         self._names = rendering.names
@@ -102,26 +55,27 @@ class Machine:
             else:
                 self._history[entry.path, entry.kind] = entry.value
         self._acts: list[Act] = []
-        self._turns: dict[str, _Turn] = {}
-        self._blocks: deque[_Block] = deque()
-        self._barrier: _Block | None = None
-        self._verdict = State.OK
-        self._phase = "do"
+        self._turns: dict[str, Turn] = {}
+        self._blocks: deque[Block] = deque()
+        self._barrier: Block | None = None
+        self._cancelled = self._history.get(("", "cancel"))
+        self._course = Course(flow, self._names, self._history, self._block, self._note)
 
     # ---- fed from outside
 
     def begin(self, now_ms: int) -> None:
         """Walk from the start, over what the journal has, to the first open decision."""
+        self._names["now"] = instant(now_ms)
         try:
             self._take_vars()
         except EvaluationError as error:
-            self._do_ended(Failure(step=None, kind="type", message=f"vars: {error}"))
+            self._course.do_ended(Failure(step=None, kind="type", message=f"vars: {error}"))
         else:
-            self._block(self.flow.do, self._do_ended)
+            self._block(self.flow.do, self._course.do_ended)
         self._walk(now_ms)
-        cancelled = self._history.get(("", "cancel"))
-        if cancelled is not None and self._phase == "do":
-            self._give_up(from_plain(cancelled), now_ms)
+        if self._cancelled is not None:
+            error, self._cancelled = from_plain(self._cancelled), None
+            self._give_up(error, now_ms)
 
     def finish(self, path: str, output: Any, now_ms: int) -> None:
         """An attempt succeeded; `output` is plain data without secrets."""
@@ -162,7 +116,7 @@ class Machine:
             return
         if self.closing:
             self._drop()
-            self._end()
+            self._course.end()
             return
         self._note("", "cancel", plain(error))
         self._give_up(error, now_ms)
@@ -184,7 +138,22 @@ class Machine:
     @property
     def closing(self) -> bool:
         """Whether `finally` runs."""
-        return self._phase == "finally"
+        return self._course.phase == "finally"
+
+    @property
+    def ended(self) -> State | None:
+        """How the execution ended, or None."""
+        return self._course.ended
+
+    @property
+    def error(self) -> Failure | None:
+        """Why it failed."""
+        return self._course.error
+
+    @property
+    def output(self) -> Any:
+        """The flow's output."""
+        return self._course.output
 
     def unsaved(self) -> tuple[Entry, ...]:
         """The entries since the last call; the caller stores them."""
@@ -212,25 +181,27 @@ class Machine:
                 block.ended(None)
 
     def _block(self, steps: tuple[AnyStep, ...], ended: Ended) -> None:
-        self._blocks.append(_Block(steps, ended))
+        self._blocks.append(Block(steps, ended))
 
-    def _enter(self, step: AnyStep, block: _Block, now_ms: int) -> bool:
+    def _enter(self, step: AnyStep, block: Block, now_ms: int) -> bool:
         """Begin a step; whether the walk goes on with the next one at once."""
         path = step.path
         if self._history:
             done = self._history.get((path, "done"))
             if done is not None:
-                return self._replay(_Turn(step, path, block, now_ms), done)
+                return self._replay(Turn(step, path, block, now_ms), done)
+            if self._cancelled is not None:
+                return False  # what was not done before the cancel is not begun after a crash
             ready = self._history.get((path, "ready"))
             if ready is not None and isinstance(step, ActionStep):
-                return self._resume(_Turn(step, path, block, ready["at"], ready["input"]), now_ms)
+                return self._resume(Turn(step, path, block, ready["at"], ready["input"]), now_ms)
         if self._stage.states and _reads_state(step):
             block.at -= 1
             self._barrier = block
             self.waits_for_commit = True
             return False
         self._names["now"] = instant(now_ms)
-        turn = _Turn(step, path, block, now_ms)
+        turn = Turn(step, path, block, now_ms)
         try:
             if (step.only_if or step.unless) and not self._wanted(step):
                 self._settle(turn, "skipped", None, None, now_ms)
@@ -250,7 +221,7 @@ class Machine:
         self._open(turn, step, config)
         return False
 
-    def _say(self, turn: _Turn, word: Any, config: Any, now_ms: int) -> bool:
+    def _say(self, turn: Turn, word: Any, config: Any, now_ms: int) -> bool:
         """Do one of the engine's own words; what is kept of it never holds a secret."""
         action = turn.step.action if isinstance(turn.step, ActionStep) else ""
         given = config if action == "reply" else turn.shown
@@ -271,7 +242,7 @@ class Machine:
             self._note("", "reply", output)
         return self._succeeded(turn, output, now_ms)
 
-    def _open(self, turn: _Turn, step: ActionStep, config: Any) -> None:
+    def _open(self, turn: Turn, step: ActionStep, config: Any) -> None:
         authored = self._rendering.authored(step)
         limit = step.timeout_secs
         if limit is None and self.closing:
@@ -280,7 +251,7 @@ class Machine:
         self._turns[turn.path] = turn
         self._acts.append(turn.act)
 
-    def _resume(self, turn: _Turn, now_ms: int) -> bool:
+    def _resume(self, turn: Turn, now_ms: int) -> bool:
         step = turn.step
         assert isinstance(step, ActionStep)  # noqa: S101 - only outside steps have `ready` entries
         if (turn.path, "once") in self._history:
@@ -293,6 +264,7 @@ class Machine:
             turn.due_ms = attempts[-1]["due"]
             self._turns[turn.path] = turn
             return False
+        self._names["now"] = instant(turn.ready_ms)
         config = turn.shown
         if self._rendering.has_secrets(step) or "state" in step.config.roots:
             try:
@@ -302,7 +274,7 @@ class Machine:
         self._open(turn, step, config)
         return False
 
-    def _replay(self, turn: _Turn, done: Any) -> bool:
+    def _replay(self, turn: Turn, done: Any) -> bool:
         """Take a result that the journal has."""
         step = turn.step
         result = {name: done[name] for name in ("output", "status", "error", "attempts")}
@@ -322,7 +294,7 @@ class Machine:
 
     # ---- how a step ends
 
-    def _succeeded(self, turn: _Turn, output: Any, now_ms: int) -> bool:
+    def _succeeded(self, turn: Turn, output: Any, now_ms: int) -> bool:
         step = turn.step
         if step.output is not None:
             raw = {"output": output, "status": "ok", "error": None, "attempts": turn.attempt}
@@ -336,12 +308,12 @@ class Machine:
         self._settle(turn, "ok", output, None, now_ms)
         return True
 
-    def _failed(self, turn: _Turn, failure: Failure, now_ms: int) -> bool:
+    def _failed(self, turn: Turn, failure: Failure, now_ms: int) -> bool:
         error = plain(failure)
         self._settle(turn, "failed", None, error, now_ms)
         return self._rescue(turn, error)
 
-    def _rescue(self, turn: _Turn, error: dict[str, Any]) -> bool:
+    def _rescue(self, turn: Turn, error: dict[str, Any]) -> bool:
         rule, block = turn.step.on_error, turn.block
         if rule == "continue":
             return True
@@ -359,74 +331,22 @@ class Machine:
         self._block(rule, rescued)
         return False
 
-    def _settle(self, turn: _Turn, status: str, output: Any, error: Any, now_ms: int) -> None:
+    def _settle(self, turn: Turn, status: str, output: Any, error: Any, now_ms: int) -> None:
         attempts = 0 if status == "skipped" else turn.attempt
         result = {"output": output, "status": status, "error": error, "attempts": attempts}
         self._names["steps"][turn.step.id] = result
         times = {"started": turn.ready_ms, "finished": now_ms, "input": turn.shown}
         self._note(turn.path, "done", {**result, **times})
 
-    # ---- where the execution goes after `do`
-
-    def _do_ended(self, failure: Failure | None) -> None:
-        if failure is None:
-            failure = self._compute_output()
-        if failure is None:
-            self._finally()
-            return
-        self._fail_flow(failure)
-        self._phase = "on_error"
-        self._block(self.flow.on_error, lambda _: self._dead_letter())
-
-    def _compute_output(self) -> Failure | None:
-        if self.flow.output is None:
-            return None
-        try:
-            self.output = self.flow.output.render(self._names)
-        except EvaluationError as error:
-            return Failure(step=None, kind="type", message=f"output: {error}")
-        self._note("", "output", self.output)
-        return None
-
-    def _dead_letter(self) -> None:
-        self._phase = "dead_letter"
-        letter = self.flow.dead_letter
-        self._block(() if letter is None else (letter,), lambda _: self._finally())
-
-    def _finally(self) -> None:
-        self._phase = "finally"
-        self._block(self.flow.finally_, lambda _: self._end())
-
-    def _end(self) -> None:
-        self._blocks.clear()
-        self._phase = "ended"
-        self.ended = self._verdict
-
-    def _stop(self, block: _Block) -> None:
-        """`stop` ends the flow as ok; one that has failed before stays failed."""
+    def _stop(self, block: Block) -> None:
         block.at = len(block.steps)
         self._drop()
-        if self._phase == "do":
-            self._do_ended(None)
-        elif self.closing:
-            self._end()
-        else:
-            self._finally()
+        self._course.stop()
 
     def _give_up(self, error: Failure, now_ms: int) -> None:
         self._drop()
-        self._fail_flow(error)
-        if error.kind == "cancelled":
-            self._verdict = State.CANCELLED
-            self._finally()
-        else:
-            self._dead_letter()
+        self._course.give_up(error)
         self._walk(now_ms)
-
-    def _fail_flow(self, failure: Failure) -> None:
-        self.error = failure
-        self._verdict = State.FAILED
-        self._names["error"] = plain(failure)
 
     def _drop(self) -> None:
         self._turns.clear()
@@ -451,7 +371,7 @@ class Machine:
         return not any(condition.test(names) for condition in step.unless)
 
     def _delay(
-        self, turn: _Turn, failed: ActionFailed, failure: Failure, now_ms: int
+        self, turn: Turn, failed: ActionFailed, failure: Failure, now_ms: int
     ) -> float | None:
         if turn.step.retry is None:
             return None

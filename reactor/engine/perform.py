@@ -9,8 +9,8 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from reactor.clock import Clock
-from reactor.engine.machine import Act
 from reactor.engine.timers import Timers
+from reactor.engine.turns import Act
 from reactor.errors import ActionFailed, NotFound, ReactorError
 from reactor.ids import id_text
 from reactor.model.execution import Execution

@@ -6,8 +6,8 @@ from typing import Any
 from msgspec import Struct
 
 from reactor.engine.identities import Known, Name
+from reactor.engine.making import Running
 from reactor.engine.router import Decision
-from reactor.engine.runner import Running
 from reactor.model.event import Event, Receipt, Received
 from reactor.store import Write
 

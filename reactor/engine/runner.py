@@ -2,77 +2,35 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
 from msgspec.structs import replace
 
-from reactor.clock import Clock, instant
+from reactor.clock import Clock
 from reactor.engine.bell import Bell
+from reactor.engine.course import LIMIT_SECS
 from reactor.engine.ending import dead_letter, end_of
 from reactor.engine.lanes import Lane
-from reactor.engine.machine import CLOSING_LIMIT_SECS, Machine
+from reactor.engine.making import Maker, Running
 from reactor.engine.meter import Meter
 from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
-from reactor.engine.render import Rendering
-from reactor.engine.router import about_flow
 from reactor.engine.state import SharedState
-from reactor.engine.timers import Timer, Timers
-from reactor.engine.words import Emission, LogLine, Stage
+from reactor.engine.timers import Timers
+from reactor.engine.weaver import Weaver
+from reactor.engine.words import Emission, LogLine
 from reactor.errors import ActionFailed
 from reactor.ids import Ids, id_text
 from reactor.model.event import Outcome
-from reactor.model.execution import Entry, Execution, Failure, State
+from reactor.model.execution import Execution, Failure, State
 from reactor.model.flow import Flow
 from reactor.store import Change, End, NewExecution, Open, Record, Store, Write
 from reactor.units import format_duration
 
 NEAR_MS = 15_000  # what is due within this waits in memory, the rest in the store
 CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
-
-
-class Running:
-    """One open execution that the runner holds."""
-
-    __slots__ = (
-        "closing",
-        "deadline",
-        "flow",
-        "machine",
-        "row",
-        "stage",
-        "started_ms",
-        "stopping",
-        "tasks",
-        "view",
-    )
-
-    def __init__(
-        self, row: Execution, flow: Flow, machine: Machine, stage: Stage, view: dict[str, Any]
-    ) -> None:
-        self.row = row
-        self.flow = flow
-        self.machine = machine
-        self.stage = stage
-        self.view = view
-        self.started_ms = row.started_ms
-        self.tasks: dict[str, asyncio.Task[None]] = {}
-        self.deadline: Timer | None = None
-        self.closing: Timer | None = None
-        self.stopping: Failure | None = None
-
-
-class Weaver(Protocol):
-    """What the runner asks of intake: events that steps emit go in with the record."""
-
-    def listens(self, instance: str) -> bool:
-        """Whether any flow hears this subscription."""
-        ...
-
-    def submit(self, write: Write, emissions: list[Emission], done: Callable[[], None]) -> None:
-        """Put what the emissions lead to into the write and submit it; `done` after the commit."""
-        ...
 
 
 class Runner:
@@ -95,9 +53,7 @@ class Runner:
         moments: Timers,
         meter: Meter,
         bell: Bell,
-        env: Mapping[str, str],
-        secret: Callable[[str], str],
-        chance: Callable[[], float],
+        maker: Maker,
     ) -> None:
         self.live: dict[int, Running] = {}
         self.open = True
@@ -111,9 +67,7 @@ class Runner:
         self._moments = moments
         self._meter = meter
         self._bell = bell
-        self._env = env
-        self._secret = secret
-        self._chance = chance
+        self._maker = maker
         self._weaver: Weaver | None = None
         self.outcomes = Outcomes(store, self.live.__contains__)
         self._watched: set[int] = set()
@@ -131,32 +85,39 @@ class Runner:
 
     def begin(self, row: Execution, flow: Flow, view: dict[str, Any], now_ms: int) -> Running:
         """Start a new execution that has its slot, up to its first outside step."""
-        running = self._make(row, flow, view, ())
+        running = self._maker.make(row, flow, view, ())
         running.started_ms = now_ms
         self.live[row.id] = running
         running.machine.begin(now_ms)
         return running
 
-    def resume(self, opened: Open, flow: Flow, view: dict[str, Any]) -> None:
-        """Go on with a stored execution that has its slot now."""
+    def resume(
+        self, opened: Open, flow: Flow, view: dict[str, Any], *, stop: Failure | None = None
+    ) -> None:
+        """Go on with a stored execution that has its slot now; with `stop` only to its `finally`."""
         now_ms = self._clock.now_ms()
         row = opened.execution
-        running = self._make(row, flow, view, opened.journal)
+        running = self._maker.make(row, flow, view, opened.journal)
         if running.started_ms is None:
             running.started_ms = now_ms
         self.live[row.id] = running
         running.machine.begin(now_ms)
-        self._set_limits(running)
-        if running.machine.sleeping and (running.machine.due or 0) > now_ms:
-            self._park(running)  # woken by its timeout, or by a clock that was set back
-        else:
+        if stop is not None:
+            self.cancel(row.id, stop)
+        elif not running.machine.sleeping or (running.machine.due or 0) <= now_ms:
+            self._set_limits(running)
             self._record(running, started=True)
+        elif self._due(running) <= now_ms:
+            self._too_long(running)
+        else:
+            self._park(running)  # the clock was set back
 
     # ---- rows
 
     def row(self, running: Running, write: Write) -> NewExecution:
         """The row of an execution that has just begun; what it decided goes into the same write."""
         machine, row = running.machine, running.row
+        running.commits += 1
         write.states += running.stage.states
         sleeping = machine.sleeping
         state = machine.ended or (State.WAITING if sleeping else State.RUNNING)
@@ -177,6 +138,9 @@ class Runner:
 
     def committed(self, running: Running) -> None:
         """What the machine said so far is on disk: carry it out, and go on."""
+        running.commits -= 1
+        if running.commits:
+            return  # a cancel followed at once: nothing is done before that is on disk too
         stage, machine = running.stage, running.machine
         if self._stored and (waiter := self._stored.get(running.row.id)) is not None:
             waiter.set()
@@ -220,8 +184,12 @@ class Runner:
             self._busy += 1
 
     async def _attempt(self, running: Running, path: str, work: Awaitable[Any]) -> None:
+        result: Any = None
         try:
             result = await work
+        except asyncio.CancelledError:
+            if running.stopping is None:
+                raise
         finally:
             running.tasks.pop(path, None)
             self._busy -= 1
@@ -274,6 +242,7 @@ class Runner:
         self._send(write, running)
 
     def _send(self, write: Write, running: Running) -> None:
+        running.commits += 1
         emissions, running.stage.emissions = running.stage.emissions, []
         if emissions and self._weaver is not None:
             self._weaver.submit(write, emissions, lambda: self.committed(running))
@@ -412,7 +381,7 @@ class Runner:
     async def drain(self, limit_secs: float) -> None:
         """Begin nothing more; give what runs some time, then cancel it: it runs again next time."""
         self.open = False
-        if self._busy:
+        if self._busy and limit_secs > 0:
             self._idle = asyncio.Event()
             timer = self._spans.after(limit_secs, self._idle.set)
             await self._idle.wait()
@@ -425,36 +394,7 @@ class Runner:
         if cut.changes:
             self._store.submit(cut)
 
-    # ---- making
-
-    def _make(
-        self,
-        row: Execution,
-        flow: Flow,
-        view: dict[str, Any],
-        journal: Iterable[Entry],
-    ) -> Running:
-        names = {
-            "event": view,
-            "vars": {},
-            "steps": {},
-            "env": self._env,
-            "state": self._shared.committed,
-            "now": None,
-            "execution": {
-                "id": id_text("exe", row.id),
-                "flow": row.flow,
-                "version": row.version[:12],
-                "started": instant(row.created_ms),
-                "attempt": 1,
-            },
-            "flow": about_flow(flow),
-            "error": None,
-        }
-        stage = Stage(self._shared, self._ids.next, row.root, row.depth, row.event)
-        rendering = Rendering(flow, names, self._secret)
-        machine = Machine(flow, rendering, stage, journal, self._chance)
-        return Running(row, flow, machine, stage, view)
+    # ---- limits of time
 
     def _set_limits(self, running: Running) -> None:
         limit = running.flow.run.timeout_secs
@@ -463,15 +403,11 @@ class Runner:
             running.deadline = self._spans.after(limit - passed, lambda: self._too_long(running))
         if running.machine.closing and running.closing is None:
             late = Failure(step=None, kind="timeout", message="finally took too long")
-            running.closing = self._spans.after(
-                CLOSING_LIMIT_SECS, lambda: self._cancel_quietly(running, late)
-            )
+            number = running.row.id
+            running.closing = self._spans.after(LIMIT_SECS, partial(self.cancel, number, late))
 
     def _too_long(self, running: Running) -> None:
         limit = format_duration(running.flow.run.timeout_secs or 0)
         message = f"the flow ran longer than its timeout of {limit}"
         if not running.machine.closing:
             self.cancel(running.row.id, Failure(step=None, kind="timeout", message=message))
-
-    def _cancel_quietly(self, running: Running, error: Failure) -> None:
-        self.cancel(running.row.id, error)

@@ -84,6 +84,26 @@ class Supervisor:
         self._sources[instance] = source
         source.task = asyncio.create_task(self._supervise(source, run), name=f"source {instance}")
 
+    def restart(self, instance: str, run: Run) -> None:
+        """Run a source from now on in place of the one of this name, if there is one.
+
+        The new one begins when the old one has ended, 10 seconds later at most; an old one that
+        ends at once leaves no moment in which neither runs.
+        """
+        before = self._sources.pop(instance, None)
+        old = None if before is None else before.task
+        if old is None:
+            self.start(instance, run)
+            return
+        old.cancel()
+
+        async def after() -> None:
+            if not old.done():
+                await self._end(old, instance)
+            await run()
+
+        self.start(instance, after)
+
     def up(self, instance: str, detail: str = "") -> None:
         """The source says that it works."""
         source = self._sources.get(instance)
@@ -102,12 +122,13 @@ class Supervisor:
             source = self._sources.pop(instance, None)
             if source is not None and source.task is not None:
                 source.task.cancel()
-                tasks[source.task] = instance
-        if not tasks:
-            return
-        _, stuck = await asyncio.wait(tasks, timeout=self._stop_secs)
-        for task in stuck:
-            _LOG.error("a source does not end; it is left behind", extra={"source": tasks[task]})
+                tasks[instance] = source.task
+        await asyncio.gather(*(self._end(task, instance) for instance, task in tasks.items()))
+
+    async def _end(self, task: "asyncio.Task[None]", instance: str) -> None:
+        _, stuck = await asyncio.wait([task], timeout=self._stop_secs)
+        if stuck:
+            _LOG.error("a source does not end; it is left behind", extra={"source": instance})
 
     def states(self) -> list[SourceState]:
         """How every source does, by name."""

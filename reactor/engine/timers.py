@@ -9,10 +9,10 @@ class Timer:
 
     __slots__ = ("at", "call", "serial")
 
-    def __init__(self, at: float, serial: int, call: Callable[[], None]) -> None:
+    def __init__(self, at: float, serial: int, call: Callable[[], object]) -> None:
         self.at = at
         self.serial = serial
-        self.call: Callable[[], None] | None = call
+        self.call: Callable[[], object] | None = call
 
     def cancel(self) -> None:
         """Never call it."""
@@ -34,7 +34,7 @@ class Timers:
         self._heap: list[Timer] = []
         self._serial = 0
 
-    def at(self, moment: float, call: Callable[[], None]) -> Timer:
+    def at(self, moment: float, call: Callable[[], object]) -> Timer:
         """Call at a moment of this axis; one in the past is called at the next turn."""
         self._serial += 1
         timer = Timer(moment, self._serial, call)
@@ -43,7 +43,7 @@ class Timers:
             self._changed()
         return timer
 
-    def after(self, span: float, call: Callable[[], None]) -> Timer:
+    def after(self, span: float, call: Callable[[], object]) -> Timer:
         """Call after a span of this axis."""
         return self.at(self._now() + span, call)
 

@@ -14,8 +14,8 @@ from msgspec import Struct, inspect
 from reactor.expr.parse import Expression
 from reactor.expr.scope import ExpressionInvalid, Mistake, Scope
 from reactor.expr.template import Template, parse_value
-from reactor.loading import texts
-from reactor.loading.fitting import has_template, info, is_whole_template, rank, takes, words_for
+from reactor.loading import later, texts
+from reactor.loading.fitting import has_template, is_whole_template, rank, takes
 from reactor.loading.report import Report
 from reactor.loading.values import (
     Entry,
@@ -27,6 +27,7 @@ from reactor.loading.values import (
     kind,
     scalar_text,
 )
+from reactor.plugin.fields import info, words_for
 from reactor.units import Duration, Size, parse_duration, parse_size
 
 _BETTER = re.compile(r"[:?] write (\d\S*)")
@@ -150,6 +151,10 @@ class Walk:
     def _unknown_key(self, entry: Entry, value: MapValue, known: list[str], meta: Meta) -> None:
         if self._unknown is not None and self._unknown(entry, value, known):
             return
+        if entry.key.text in later.FIELDS.get(meta.name, ()):
+            message = f"'{entry.key.text}' is not built yet: this build has {', '.join(known)}"
+            self._report.error(entry.key, message)
+            return
         message, repaired = unknown_key(entry.key, known, meta.name, self._report)
         self._report.error(entry.key, message, repaired=repaired)
 
@@ -210,8 +215,6 @@ class Walk:
         if not isinstance(value, Scalar):
             self._mismatch(value, [type_], meta)
             return None
-        if meta.form == "expression":
-            return self._leaf(value, meta, path)
         if isinstance(type_, inspect.CustomType) and type_.cls in (Duration, Size):
             return self._measure(value, type_.cls, meta, path)
         if takes(type_, value):

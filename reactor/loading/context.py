@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from reactor.expr.scope import Scope
 from reactor.loading.configs import Meta, Unknown, Walk
-from reactor.loading.fitting import info
 from reactor.loading.hints import Hint
 from reactor.loading.report import Report
 from reactor.loading.values import Entry, MapValue, Scalar, Value
 from reactor.model.flow import Defaults
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.decode import DecodeFailed, decode
+from reactor.plugin.fields import info
 
 T = TypeVar("T")
 

@@ -1,30 +1,9 @@
 """Which types take which values as written, and what they are called in messages."""
 
-import functools
-from typing import Any
-
 from msgspec import inspect
 
 from reactor.expr.parse import Expression
 from reactor.loading.values import ListValue, MapValue, Scalar, Value, scalar_text
-from reactor.units import Duration, Size
-
-
-@functools.cache
-def info(type_: Any) -> inspect.Type:
-    """What msgspec knows of a type."""
-    return inspect.type_info(type_)
-
-
-def fields_of(type_: Any) -> tuple[inspect.Field, ...]:
-    """The fields of a struct; none where the type is another."""
-    known = info(type_)
-    return known.fields if isinstance(known, inspect.StructType) else ()
-
-
-def names_of(type_: Any) -> tuple[str, ...]:
-    """The keys of a struct as they are written."""
-    return tuple(field.encode_name for field in fields_of(type_))
 
 
 def has_template(value: Scalar) -> bool:
@@ -83,33 +62,3 @@ def rank(type_: inspect.Type, value: Value) -> int:
     if isinstance(type_, order):
         return 0
     return 2 if isinstance(type_, inspect.StrType | inspect.AnyType) else 1
-
-
-def words_for(types: list[inspect.Type]) -> str:
-    """What a field of these types takes: `a text or a list`."""
-    words = list(dict.fromkeys(_word(type_) for type_ in types))
-    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "nothing"
-
-
-def _word(type_: inspect.Type) -> str:
-    if isinstance(type_, inspect.Metadata):
-        return _word(type_.type)
-    if isinstance(type_, inspect.UnionType):
-        return words_for([each for each in type_.types if not isinstance(each, inspect.NoneType)])
-    if isinstance(type_, inspect.StructType | inspect.DictType):
-        return "a map"
-    if isinstance(type_, inspect.ListType | inspect.VarTupleType | inspect.SetType):
-        return "a list"
-    if isinstance(type_, inspect.LiteralType):
-        return "one of " + ", ".join(map(scalar_text, type_.values))
-    if isinstance(type_, inspect.CustomType):
-        names: dict[Any, str] = {Duration: "a duration such as 30s", Size: "a size such as 64KiB"}
-        return names.get(type_.cls, "an expression")
-    scalars: dict[type[inspect.Type], str] = {
-        inspect.StrType: "a text",
-        inspect.IntType: "a whole number",
-        inspect.FloatType: "a number",
-        inspect.BoolType: "true or false",
-        inspect.NoneType: "nothing",
-    }
-    return scalars.get(type(type_), "a value")

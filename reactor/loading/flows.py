@@ -11,7 +11,6 @@ from reactor.loading import texts
 from reactor.loading.advice import advise
 from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
-from reactor.loading.fitting import names_of
 from reactor.loading.hints import FLOW_HINTS
 from reactor.loading.names import EVENT_FIELDS, Names, refused_env
 from reactor.loading.sharing import read_keep, read_limits, read_run
@@ -22,6 +21,7 @@ from reactor.loading.values import ListValue, MapValue, Scalar, Value, plain
 from reactor.loading.version import document_of, version_of
 from reactor.loading.words import FlowWords
 from reactor.model.flow import ActionStep, Flow
+from reactor.plugin.fields import names_of
 
 FLOW_KEYS = names_of(FlowWords)
 # Where the dead-letter store is told as well: requests and publishing.
@@ -50,7 +50,7 @@ def read_flow(value: MapValue, context: Context, text: str = "") -> Flow | None:
     }
     vars_, secret, tainted, step_names = _vars(value, flow_names, context)
     ids = step_ids(value, context)
-    later = {f"steps.{step}": f"step '{step}' comes after; move it up" for step in ids.values()}
+    later = {f"steps.{step}": f"step '{step}' comes after; move it up" for step in ids.all()}
     step_names = step_names.hiding(later)
     reader = StepReader(context, ids, read_limits(value, step_names, context))
     reader.secret_vars |= secret

@@ -54,18 +54,17 @@ def _routes(flows: list[Flow]) -> Iterator[Problem]:
                 continue
             other, theirs = first[instance]
             route = f"{config.get('method', 'POST')} {config.get('path')}"
-            theirs_is = f"'{other.name}' ({_where(other.place)})"
+            both = f"flows '{other.name}' ({_where(other.place)}) and '{flow.name}'"
             for key, usual in _ROUTE_SETTINGS.items():
                 if config.get(key, usual) != theirs.get(key, usual):
                     yield _problem(
                         place,
-                        f"flows {theirs_is} and '{flow.name}' share {route} and must agree on {key}",
+                        f"{both} share {route} and must agree on {key}",
                     )
-            if _waits(config) or _waits(theirs):
+            if other is not flow and (_waits(config) or _waits(theirs)):
                 yield _problem(
                     place,
-                    f"flows {theirs_is} and '{flow.name}' share {route}: a "
-                    "route with respond: {when: done} has one flow",
+                    f"{both} share {route}: a route with respond: {{when: done}} has one flow",
                 )
 
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from reactor.errors import InvalidFlow
+from reactor.loading import later
 from reactor.loading.context import Context, Loading
 from reactor.loading.flows import read_flow
 from reactor.loading.reading import decode_text, read_documents
@@ -20,7 +21,6 @@ from reactor.problem import Problem
 __all__ = ["Loaded", "Loading", "load_bytes", "load_document", "load_folder", "load_text"]
 
 TEST_SUFFIXES = (".test.yaml", ".test.yml")
-_LATER_DOCUMENTS = ("step", "connection")
 
 
 class Loaded(Struct, frozen=True):
@@ -115,8 +115,8 @@ def _document(value: Value, context: Context, text: str) -> Flow | None:
         report.error(value, "the document is empty: a flow begins with flow: NAME")
         return None
     first = value.entries[0].key.text
-    if first in _LATER_DOCUMENTS and value.entry("flow") is None:
-        context.later(value.entries[0].key, f"{first}:", ["flow: documents"])
+    if first in later.DOCUMENTS and value.entry("flow") is None:
+        report.error(value.first, f"'{first}:' is not built yet: this build has flow: documents")
         return None
     if first == "tests" and value.entry("flow") is None:
         report.error(

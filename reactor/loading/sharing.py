@@ -12,9 +12,6 @@ from reactor.model.flow import Keep, Run
 from reactor.model.retry import Retry
 from reactor.units import Duration
 
-# Words of `run` that the language reserves.
-_LATER_RUN = ("cancel_on", "lock", "priority")
-
 
 class Limits(Struct, frozen=True):
     """What steps take when they say nothing themselves."""
@@ -49,13 +46,7 @@ def read_run(value: Value | None, names: Names, context: Context) -> Run:
     if isinstance(value, Scalar):
         value = MapValue((Entry(Scalar("mode", "mode", value.at), value),), value.at)
 
-    def unknown(entry: Entry, around: MapValue, known: list[str]) -> bool:
-        if entry.key.text in _LATER_RUN:
-            context.later(entry.key, entry.key.text, known)
-            return True
-        return False
-
-    read = context.shape(value, RunWords, "run", names.trigger(), unknown=unknown)
+    read = context.shape(value, RunWords, "run", names.trigger())
     if read is None:
         return Run()
     return Run(

@@ -9,9 +9,10 @@ from reactor.expr.scope import Scope
 from reactor.expr.template import Template
 from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
-from reactor.loading.fitting import fields_of, has_template, info, names_of
-from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value, inside, kind, plain
+from reactor.loading.fitting import has_template
+from reactor.loading.values import Entry, MapValue, Scalar, Value, inside, kind, plain
 from reactor.plugin.decode import DecodeFailed, decode
+from reactor.plugin.fields import fields_of, info, names_of
 from reactor.plugin.spec import Spec
 
 NOTHING = Template(None)
@@ -20,12 +21,14 @@ NOTHING = Template(None)
 class Written(Struct, frozen=True):
     """A config as written: the plain data (templates as text), and what it renders from.
 
-    `typed` is the decoded config where nothing in it is computed.
+    `typed` is the decoded config where nothing in it is computed; `fine` says that there was no
+    mistake.
     """
 
     data: Any = None
     template: Template = NOTHING
     typed: Any = None
+    fine: bool = False
 
 
 class Beside(Struct, frozen=True):
@@ -58,8 +61,7 @@ def read_config(
     type_ = info(spec.config)
     value, shorthand = _opened(value, spec)
     if shorthand is None and _needs_map(type_) and not isinstance(value, MapValue):
-        if not (isinstance(value, Scalar) and has_template(value)):
-            _not_a_map(value, spec, context)
+        _not_a_map(value, spec, context)
         return Written()
     walk = Walk(report, scope, deferred, unknown)
     data = walk.walk(value, type_, Meta(spec.word))
@@ -75,7 +77,7 @@ def read_config(
             typed = decode(template.render({}), spec.config)
         except DecodeFailed as error:
             report.error(inside(value, error.path), f"{spec.word}: {error}")
-    return Written(data, template, typed)
+    return Written(data, template, typed, report.errors == errors_before)
 
 
 def marked_fields(spec: Spec, mark: str, data: Any) -> frozenset[str]:
@@ -119,32 +121,19 @@ def _needs_map(type_: inspect.Type) -> bool:
 
 
 def _not_a_map(value: Value, spec: Spec, context: Context) -> None:
-    example = f": {spec.examples[0]}" if spec.examples else ""
-    fields = names_of(spec.config)
-    if (
-        isinstance(value, Scalar)
-        and value.value is None
-        and spec.kind == "source"
-        and not any(
-            field.required
-            for field in info(spec.config).fields  # type: ignore[attr-defined]
-        )
-    ):
-        context.report.error(
-            value, f"{spec.word} takes a map, also an empty one: {spec.word}: {{}}"
-        )
-        return
-    if isinstance(value, Scalar | ListValue) and "args" in fields:
-        words = value.text.split() if isinstance(value, Scalar) else [str(i) for i in plain(value)]
+    report = context.report
+    if "args" in names_of(spec.config) and not isinstance(value, MapValue) and plain(value):
+        words = value.text.split() if isinstance(value, Scalar) else map(str, plain(value))
         fixed = f"{{args: [{', '.join(words)}]}}"
-        context.report.error(
-            value,
-            f"{spec.word} takes args or run: {spec.word}: {fixed}",
-            repaired=context.report.with_text(value.at, fixed),
-        )
+        message = f"{spec.word} takes args or run: {spec.word}: {fixed}"
+        report.error(value, message, repaired=report.with_text(value.at, fixed))
         return
-    takes = f" with {', '.join(fields)}" if fields else ""
-    context.report.error(value, f"{spec.word} takes a map{takes}, not {kind(value)}{example}")
+    needed = any(field.required for field in fields_of(spec.config)) or spec.one_of
+    if isinstance(value, Scalar) and value.value is None and not needed:
+        report.error(value, f"{spec.word} takes a map, also an empty one: {spec.word}: {{}}")
+        return
+    example = f": {spec.examples[0]}" if spec.examples else ""
+    report.error(value, f"{spec.word} takes a map, not {kind(value)}{example}")
 
 
 def _one_of(value: MapValue, spec: Spec, context: Context) -> None:

@@ -1,14 +1,13 @@
 """The steps of a flow, in order: what each does, and what it may name."""
 
 import re
-from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Literal
 
 import msgspec
 
 from reactor.expr.template import Template
-from reactor.loading import texts
+from reactor.loading import later, texts
 from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
 from reactor.loading.control import Part, read_control
@@ -18,17 +17,14 @@ from reactor.loading.own_words import read_set, read_vars
 from reactor.loading.retries import OFF, read_retry
 from reactor.loading.sharing import Limits
 from reactor.loading.specs import Beside, check_later_action, marked_fields, read_config
-from reactor.loading.step_ids import CONTROL_KEYS, STEP_KEYS, action_entries, inside
+from reactor.loading.step_ids import CONTROL_KEYS, MAX_STEPS, STEP_KEYS, StepIds, action_entries
 from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value
 from reactor.loading.words import StepWords
 from reactor.model.flow import ActionStep, AnyStep
 from reactor.plugin.spec import Spec
 
 ACTION_TIMEOUT_SECS = 300.0
-# Words that the language has and this build does not run; emptied as they are built.
-LATER_CONTROL = frozenset({"do", "parallel", "choose", "repeat", "wait", "call"})
-LATER_STEP_KEYS = frozenset({"each", "at_once", "undo"})
-_BUILT_STEP_KEYS = tuple(key for key in STEP_KEYS if key not in LATER_STEP_KEYS)
+_BUILT_STEP_KEYS = tuple(key for key in STEP_KEYS if key not in later.STEP_KEYS)
 _HOST_COMPUTED = re.compile(r"\s*([a-z]+://[^/]*)?\$\{\{")
 # Names that an action evaluates per element, in fields that it evaluates itself.
 _ELEMENT_WORDS = frozenset({"map"})
@@ -37,9 +33,9 @@ _ELEMENT_WORDS = frozenset({"map"})
 class StepReader:
     """Reads the steps of one flow; remembers what vars they make."""
 
-    def __init__(self, context: Context, ids: Mapping[str, str], limits: Limits) -> None:
+    def __init__(self, context: Context, ids: StepIds, limits: Limits) -> None:
         self.context = context
-        self.ids = dict(ids)
+        self.ids = ids
         self.limits = limits
         self.tainted_vars: set[str] = set()
         self.secret_vars: set[str] = set()
@@ -60,7 +56,7 @@ class StepReader:
             report.error(value, f"{path.rpartition('.')[2]} takes a list of steps: {one}")
             return (), names
         found: list[AnyStep] = []
-        for index, item in enumerate(value.items):
+        for index, item in enumerate(value.items[:MAX_STEPS]):
             here = f"{path}.{index}"
             if not isinstance(item, MapValue):
                 report.error(item, "a step is a map with an action, such as - log: hello")
@@ -77,14 +73,12 @@ class StepReader:
         within = names.hiding({f"steps.{id_}": own})
         word = self._word(value)
         engine, item_names = self._engine_keys(value, path, within)
-        after = names.after([id_, *inside(self.ids, path)])
+        after = names.after([id_, *self.ids.inside(path)])
         if word is None:
             return None, after
         if word.key.text in CONTROL_KEYS:
-            if word.key.text in LATER_CONTROL:
-                self.context.later(
-                    word.key, word.key.text, self.context.loading.catalog.words("action")
-                )
+            if word.key.text in later.CONTROL_STEPS:
+                self.context.later(word.key, word.key.text, ["single actions"])
             part = Part(
                 self.context, self.ids, self.steps, word.value, value, path, item_names, engine
             )
@@ -149,7 +143,7 @@ class StepReader:
         own = item_names.after([id_])
         failing = own.with_more("error")
         for entry in value.entries:
-            if entry.key.text in LATER_STEP_KEYS:
+            if entry.key.text in later.STEP_KEYS:
                 context.later(entry.key, entry.key.text, _BUILT_STEP_KEYS)
         fields: dict[str, Any] = {
             "id": id_,
@@ -176,11 +170,11 @@ class StepReader:
             report.error(at_once.key, "at_once needs each beside it")
         fields["on_error"] = self._on_error(value.get("on_error"), path, failing)
         if (output := value.get("output")) is not None:
-            inside_names = own.after(inside(self.ids, path))
+            inside_names = own.after(self.ids.inside(path))
             fields["output"] = self.output(output, inside_names)
         if (undo := value.get("undo")) is not None:
             fields["undo"], _ = self.steps(
-                undo, f"{path}.undo", failing.after(inside(self.ids, path))
+                undo, f"{path}.undo", failing.after(self.ids.inside(path))
             )
         return fields, item_names
 
@@ -271,8 +265,9 @@ class StepReader:
             template = written.template
             strict = marked_fields(spec, "strict", written.data)
             authored = marked_fields(spec, "authored", written.data)
-            for field in authored:
-                self._note_host(word.value, field, names)
+            if name == "http":
+                for field in authored:
+                    self._note_host(word.value, field, names)
         fields = {**engine, **self._limits(spec, engine)}
         step = ActionStep(action=name, config=template, strict=strict, authored=authored, **fields)
         return step, made

@@ -265,7 +265,7 @@ def _no_colon(trouble: Trouble, report: Report) -> bool:
     above = "mapping values" in trouble.problem
     if not missing and not alone and not above:
         return False
-    number = trouble.opened_line if missing else trouble.line_number - above
+    number = trouble.opened_line if missing else max(1, trouble.line_number - above)
     line = report.line(number)
     text = line.strip()
     indent = len(line) - len(line.lstrip())

@@ -8,34 +8,21 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from reactor.loading import later
 from reactor.loading.context import Context
-from reactor.loading.fitting import fields_of, names_of
 from reactor.loading.hints import TRIGGER_HINTS
 from reactor.loading.names import EVENT_FIELDS, Names
 from reactor.loading.specs import Beside, Written, belongs_beside, read_config
 from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value
 from reactor.loading.words import TriggerWords
 from reactor.model.flow import Dedup, Trigger
+from reactor.plugin.fields import fields_of, names_of
 from reactor.plugin.spec import Spec
 
-# Gates that the language has and this build does not run; emptied as they are built.
-LATER_GATES = frozenset(
-    {
-        "remember",
-        "changes",
-        "becomes",
-        "for",
-        "recovers",
-        "absent",
-        "count",
-        "debounce",
-        "throttle",
-        "batch",
-        "window",
-    }
-)
 TRIGGER_KEYS = names_of(TriggerWords)
-_BUILT_KEYS = tuple(key for key in TRIGGER_KEYS if key not in LATER_GATES)
+_BUILT_KEYS = tuple(key for key in TRIGGER_KEYS if key not in later.GATES)
+# Gates that keep an event back, so that nobody knows when its flow will be done.
+_HOLDING = frozenset({"for", "absent", "count", "debounce", "batch", "window"})
 _GATE_FIELDS: Mapping[str, frozenset[str]] = {
     "changes": frozenset({"previous"}),
     "becomes": frozenset({"last", "since", "edge"}),
@@ -121,7 +108,7 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
     scope = own.trigger() if name == "event" else names.condition()
     read = context.shape(words, TriggerWords, "a trigger", scope) or TriggerWords()
     for entry in words.entries:
-        if entry.key.text in LATER_GATES:
+        if entry.key.text in later.GATES:
             context.later(entry.key, entry.key.text, _BUILT_KEYS)
     _check_gates(value, context)
     written = Written()
@@ -130,10 +117,11 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
         written = read_config(sketch.source.value, spec, context, names.settings(), beside=beside)
     elif isinstance(sketch.source.value, MapValue):
         # What such a source takes is not known yet; gates are never inside.
-        keys = tuple({*LATER_GATES, "only_if", "unless", "dedup"})
+        keys = tuple({*later.GATES, "only_if", "unless", "dedup"})
         belongs_beside(sketch.source.value, Beside("source", keys, sketch.source), context)
+    _check_synchronous(value, written, context)
     match: tuple[tuple[str, str], ...] = ()
-    if spec is not None and spec.match is not None and isinstance(written.data, Mapping):
+    if spec is not None and spec.match is not None and written.fine:
         match = spec.match(written.data)
     return Trigger(
         id=sketch.id,
@@ -153,7 +141,7 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
 
 def _gates(read: TriggerWords, words: MapValue) -> dict[str, Any]:
     given = {field.encode_name: field.name for field in msgspec.structs.fields(read)}
-    return {key: getattr(read, given[key]) for key in words.names if key in LATER_GATES}
+    return {key: getattr(read, given[key]) for key in words.names if key in later.GATES}
 
 
 def _check_gates(value: MapValue, context: Context) -> None:
@@ -178,17 +166,19 @@ def _check_gates(value: MapValue, context: Context) -> None:
                     f"{word} sees only what the filter lets through, "
                     "so it never falls back to false: drop only_if",
                 )
-    for key in ("batch", "debounce", "window", "count"):
-        _check_empty(value.get(key), key, context)
+    batch = value.get("batch")
+    if isinstance(batch, MapValue) and not {"max", "within", "max_bytes"} & set(batch.names):
+        report.error(batch.first, "batch needs max, within or max_bytes")
 
 
-def _check_empty(value: Value | None, key: str, context: Context) -> None:
-    if (
-        key == "batch"
-        and isinstance(value, MapValue)
-        and not {"max", "within", "max_bytes"} & set(value.names)
-    ):
-        context.report.error(value.first, "batch needs max, within or max_bytes")
+def _check_synchronous(value: MapValue, written: Written, context: Context) -> None:
+    respond = written.data.get("respond") if isinstance(written.data, dict) else None
+    if not isinstance(respond, dict) or respond.get("when") != "done":
+        return
+    for entry in value.entries:
+        if entry.key.text in _HOLDING or entry.key.text == "split":
+            message = f"{entry.key.text} cannot answer a caller that waits: drop respond or it"
+            context.report.error(entry.key, message)
 
 
 def _fields(value: MapValue, spec: Spec | None) -> tuple[frozenset[str] | None, bool]:

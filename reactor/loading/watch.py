@@ -59,10 +59,10 @@ async def watch(
 async def _hints(folder: Path, quiet_secs: float, rescan_secs: float) -> AsyncGenerator[None, None]:
     polling: bool | None = None
     while True:
-        # What happened before the watch began is not told: look once.
+        # What happened before the watch began is not told: look once now, and at its first turn.
         yield
         place, identity = _nearest(folder), _identity(folder)
-        idle_secs = 0.0
+        idle_secs = rescan_secs
         try:
             watched = awatch(
                 place,

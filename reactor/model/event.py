@@ -82,6 +82,7 @@ class Receipt(Struct, frozen=True, gc=False):
     `conflict` means the same identity came with another body. `refused_secs` is set when a
     throttle refused
     it. `outcome` is there when `Received.wait` asked for it and one execution started.
+    `unwanted` is the id by which `why` knows an event that no flow wanted.
     """
 
     event: int | None
@@ -91,3 +92,4 @@ class Receipt(Struct, frozen=True, gc=False):
     conflict: bool = False
     refused_secs: float | None = None
     outcome: asyncio.Future[Outcome] | None = None
+    unwanted: int | None = None

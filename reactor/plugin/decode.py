@@ -1,6 +1,5 @@
 """Rendered data to typed configs: what a template gave is fitted to what a field takes."""
 
-import functools
 import re
 from typing import Any
 
@@ -9,6 +8,7 @@ from msgspec import inspect
 
 from reactor.errors import InvalidFlow
 from reactor.expr.values import to_text
+from reactor.plugin.fields import info
 from reactor.units import Duration, Size, parse_duration, parse_size
 
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -45,7 +45,7 @@ def decode(value: Any, type_: Any) -> Any:
         return msgspec.convert(value, type_, dec_hook=_special)
     except msgspec.ValidationError as first:
         try:
-            fitted = _fitted(value, _info(type_))
+            fitted = _fitted(value, info(type_))
             return msgspec.convert(fitted, type_, dec_hook=_special, strict=False)
         except (msgspec.ValidationError, InvalidFlow):
             raise _failed(first) from first
@@ -73,11 +73,6 @@ def _failed(error: msgspec.ValidationError) -> DecodeFailed:
     what = what[:1].lower() + what[1:]
     where = ".".join(map(str, path))
     return DecodeFailed(f"{where}: {what}" if where else what, path)
-
-
-@functools.cache
-def _info(type_: Any) -> inspect.Type:
-    return inspect.type_info(type_)
 
 
 def _fitted(value: Any, info: inspect.Type) -> Any:

@@ -1,4 +1,4 @@
-"""Plugins of users: files in a folder, and installed packages with the entry point `reactor.connectors`."""
+"""Plugins of users: files in a folder, and packages with the entry point of our group."""
 
 import importlib.util
 import logging

@@ -1,5 +1,6 @@
 """A few small words, so that loading is tested without any connector."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from reactor.expr.parse import Expression
@@ -8,7 +9,7 @@ from reactor.plugin.spec import Config, Fields, Spec, doc
 from reactor.units import Duration, Size
 
 
-class HttpFields(Fields):
+class HttpFields(Fields, frozen=True):
     """What a request brings."""
 
     body: Annotated[Any, doc("The body.")] = None
@@ -16,17 +17,17 @@ class HttpFields(Fields):
     query: Annotated[Any, doc("The query.")] = None
 
 
-class NoFields(Fields):
+class NoFields(Fields, frozen=True):
     """Nothing."""
 
 
-class Late(Config):
+class Late(Config, frozen=True):
     """The late answer."""
 
     status: Annotated[int, doc("The status.")] = 202
 
 
-class Done(Config):
+class Done(Config, frozen=True):
     """Answers when done."""
 
     when: Annotated[Literal["done"], doc("When.", form="literal")]
@@ -34,12 +35,12 @@ class Done(Config):
     late: Annotated[Late | None, doc("Otherwise.")] = None
 
 
-class Hook(Config):
+class Hook(Config, frozen=True):
     """A webhook."""
 
     path: Annotated[str, doc("The path.", "/hooks/github", form="literal")]
     verify: Annotated[
-        dict[str, Any] | Literal["none"],
+        Mapping[str, Any] | Literal["none"],
         doc(
             "How the caller proves who it is.",
             hint="a webhook says how it trusts its caller: "
@@ -51,46 +52,46 @@ class Hook(Config):
     respond: Annotated[Literal["accepted"] | Done, doc("The answer.")] = "accepted"
 
 
-class Inputs(Config):
+class Inputs(Config, frozen=True):
     """What a caller gives."""
 
-    inputs: Annotated[dict[str, Any], doc("Inputs.", form="literal")] = {}
+    inputs: Annotated[Mapping[str, Any], doc("Inputs.", form="literal")] = {}
 
 
-class OfType(Config):
+class OfType(Config, frozen=True):
     """An inner event."""
 
     type: Annotated[str, doc("The type.", form="literal")]
 
 
-class Finished(Config):
+class Finished(Config, frozen=True):
     """Another flow's end."""
 
     finished: Annotated[str | None, doc("Which flow.", form="literal")] = None
     failed: Annotated[str | None, doc("Which flow.", form="literal")] = None
 
 
-class Startup(Config):
+class Startup(Config, frozen=True):
     """Nothing."""
 
 
-class Line(Config):
+class Line(Config, frozen=True):
     """A line of the log."""
 
     message: Annotated[str, doc("The text.")]
 
 
-class Request(Config):
+class Request(Config, frozen=True):
     """A request."""
 
     get: Annotated[str | None, doc("The URL.", strict=True, authored=True)] = None
     post: Annotated[str | None, doc("The URL.", strict=True, authored=True)] = None
     json: Annotated[Any, doc("The body.")] = None
-    headers: Annotated[dict[str, str], doc("The headers.")] = {}
-    expect: Annotated[list[int | str], doc("Which statuses are fine.", form="literal")] = []
+    headers: Annotated[Mapping[str, str], doc("The headers.")] = {}
+    expect: Annotated[tuple[int | str, ...], doc("Which statuses are fine.", form="literal")] = ()
 
 
-class Shell(Config):
+class Shell(Config, frozen=True):
     """A command."""
 
     args: Annotated[list[str] | None, doc("The words.", strict=True)] = None
@@ -104,10 +105,10 @@ class Shell(Config):
             'shell: {run: \'deploy "$TAG"\', env: {TAG: "${{ event.body.tag }}"}}',
         ),
     ] = None
-    env: Annotated[dict[str, str], doc("The environment.")] = {}
+    env: Annotated[Mapping[str, str], doc("The environment.")] = {}
 
 
-class Emitted(Config):
+class Emitted(Config, frozen=True):
     """An inner event."""
 
     type: Annotated[str, doc("The type.")]
@@ -115,14 +116,14 @@ class Emitted(Config):
     key: Annotated[str | list[str] | None, doc("The key.", form="expression")] = None
 
 
-class Mapped(Config):
+class Mapped(Config, frozen=True):
     """A transform."""
 
     over: Annotated[Any, doc("What to go over.", form="expression")]
     where: Annotated[Expression | None, doc("Which ones.", form="deferred")] = None
 
 
-class Empty(Config):
+class Empty(Config, frozen=True):
     """A reason."""
 
     reason: Annotated[str | None, doc("Why.")] = None
@@ -144,8 +145,8 @@ SOURCES = (
 )  # fmt: skip
 ACTIONS = (
     Spec(word="log", kind="action", config=Line, summary="Logs.", shorthand="message"),
-    Spec(word="set", kind="action", config=dict[str, Any], summary="Sets."),
-    Spec(word="vars", kind="action", config=dict[str, Any], summary="Names."),
+    Spec(word="set", kind="action", config=Mapping[str, Any], summary="Sets."),
+    Spec(word="vars", kind="action", config=Mapping[str, Any], summary="Names."),
     Spec(word="emit", kind="action", config=Emitted, summary="Emits.", shorthand="type"),
     Spec(word="map", kind="action", config=Mapped, summary="Maps."),
     Spec(word="fail", kind="action", config=Empty, summary="Fails.", shorthand="reason"),

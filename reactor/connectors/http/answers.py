@@ -21,7 +21,6 @@ _OURS = {
 
 _encode = msgspec.json.Encoder().encode
 
-UNWANTED = Reply(204)
 _CONFLICT = b'{"error": "this id was used with another body: use a new one for a new request"}'
 
 
@@ -56,7 +55,7 @@ def received(receipt: Receipt, *, status: int = 0) -> Reply:
     if receipt.refused_secs is not None:
         return later(429, "too many requests for this flow", receipt.refused_secs)
     if receipt.event is None:
-        return UNWANTED
+        return _unwanted(receipt)
     event = id_text("evt", receipt.event)
     headers = (("Reactor-Event", event),)
     if receipt.conflict:
@@ -68,6 +67,12 @@ def received(receipt: Receipt, *, status: int = 0) -> Reply:
         body = f'{{"execution": "{execution}", "event": "{event}"}}'
         return Reply(status, body.encode(), headers=headers)
     return Reply(status, _encode(_ids(receipt, event)), headers=headers)
+
+
+def _unwanted(receipt: Receipt) -> Reply:
+    if receipt.unwanted is None:
+        return Reply(204)
+    return Reply(204, headers=(("Reactor-Event", id_text("evt", receipt.unwanted)),))
 
 
 def _ids(receipt: Receipt, event: str) -> dict[str, Any]:

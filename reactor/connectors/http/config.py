@@ -113,7 +113,12 @@ class Hook(Config, frozen=True, kw_only=True):
     ]
     verify: Annotated[
         Schemes | Literal["none"],
-        doc("How the caller proves who it is; none on loopback only.", {"github": "…"}),
+        doc(
+            "How the caller proves who it is; none on loopback only.",
+            {"github": "…"},
+            hint='a webhook says how it trusts its caller: {github: "${{ secrets.x }}"} … '
+            "or none (loopback only)",
+        ),
     ]
     method: Annotated[
         Literal["POST", "GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],

@@ -47,7 +47,8 @@ def application(access: Access, *, version: str, allowed: frozenset[int]) -> web
     app.router.add_route("GET", _pattern(STREAM), _stream)
     described = msgspec.json.encode(document(version))
     app.router.add_route("GET", _pattern(DOCUMENT), partial(_fixed, described))
-    app.on_cleanup.append(_close)
+    # Before the server waits for open requests: a stream would never end by itself.
+    app.on_shutdown.append(_close)
     return app
 
 
@@ -55,10 +56,10 @@ def guarding(allowed: frozenset[int]) -> Any:
     """The middleware around every request: who may ask, and errors as problems."""
 
     @web.middleware
-    async def guard(request: web.Request, answer: Answering) -> web.StreamResponse:
+    async def guard(request: web.Request, handler: Answering) -> web.StreamResponse:
         try:
             _admit(request, allowed)
-            return await answer(request)
+            return await handler(request)
         except ReactorError as error:
             headers = {}
             if isinstance(error, Overloaded):
@@ -72,6 +73,9 @@ def guarding(allowed: frozenset[int]) -> Any:
         except web.HTTPNotFound:
             detail = f"nothing is at {request.path}: GET {PREFIX}{DOCUMENT.path} lists what is"
             return _refusal(problem(404, "not found", detail, exit_code=4))
+        except TimeoutError:
+            detail = f"the body did not come within {_BODY_SECS:.0f} s"
+            return _refusal(problem(408, "too slow", detail, exit_code=2))
         except web.HTTPRequestEntityTooLarge:
             detail = f"the body is larger than {MAX_BODY >> 20}MiB"
             return _refusal(problem(413, "too large", detail, exit_code=2))
@@ -166,7 +170,7 @@ async def _stream(request: web.Request) -> web.StreamResponse:
                         b"id: %s\nevent: %s\ndata: %s\n\n"
                         % (id_.encode(), happening.kind.encode(), data)
                     )
-        except ConnectionError:
+        except (ConnectionError, StopAsyncIteration):
             return response
         finally:
             coming.cancel()

@@ -31,28 +31,26 @@ class Live:
         self._memory: deque[tuple[int, Happening]] = deque(maxlen=_REMEMBERED)
         self._news = asyncio.Event()
         self._listeners = 0
+        self._closed = False
         self._reading: asyncio.Task[None] | None = None
         self._end: asyncio.TimerHandle | None = None
 
     async def listen(self, after: str | None) -> AsyncGenerator[tuple[str, Happening]]:
         """Happenings with their ids, from now on or after the id that was heard last.
 
-        A `gap` comes first where some of them are forgotten, or belong to an earlier daemon.
+        A `gap` says that some are missing: forgotten, told by an earlier daemon, or too fast.
         """
         self._arrive()
         try:
-            at = self._last
-            if after is not None:
-                boot, _, number = after.rpartition("-")
-                known = boot == self._boot and number.isdecimal() and int(number) <= self._last
-                at = int(number) if known else 0
-                if not known or (self._memory and self._memory[0][0] > at + 1):
-                    yield self._id(at), self._gap()
-            while True:
+            at, gap = self._begin(after)
+            while not self._closed:
                 news = self._news
-                for number_, happening in list(self._memory):
-                    if number_ > at:
-                        at = number_
+                if gap or (self._memory and self._memory[0][0] > at + 1):
+                    gap = False
+                    yield self._id(at), self._gap()
+                for number, happening in list(self._memory):
+                    if number > at:
+                        at = number
                         yield self._id(at), happening
                 if at == self._last:
                     await news.wait()
@@ -60,12 +58,22 @@ class Live:
             self._leave()
 
     async def close(self) -> None:
-        """End the subscription; the listeners' own tasks end with their connections."""
+        """End the subscription and every stream."""
+        self._closed = True
+        self._news.set()
         if self._end is not None:
             self._end.cancel()
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
+
+    def _begin(self, after: str | None) -> tuple[int, bool]:
+        """The number to go on after, and whether something may be missing before the next."""
+        if after is None:
+            return self._last, False
+        boot, _, number = after.rpartition("-")
+        known = boot == self._boot and number.isdecimal() and int(number) <= self._last
+        return (int(number), False) if known else (0, True)
 
     def _arrive(self) -> None:
         self._listeners += 1

@@ -1,0 +1,98 @@
+"""An execution in memory: its row, its machine, and the names its expressions see."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from reactor.clock import instant
+from reactor.engine.machine import Machine
+from reactor.engine.render import Rendering
+from reactor.engine.router import about_flow
+from reactor.engine.state import SharedState
+from reactor.engine.timers import Timer
+from reactor.engine.words import Stage
+from reactor.ids import Ids, id_text
+from reactor.model.execution import Entry, Execution, Failure
+from reactor.model.flow import Flow
+
+
+class Running:
+    """One open execution that the runner holds."""
+
+    __slots__ = (
+        "closing",
+        "commits",
+        "deadline",
+        "flow",
+        "machine",
+        "row",
+        "stage",
+        "started_ms",
+        "stopping",
+        "tasks",
+        "view",
+    )
+
+    def __init__(
+        self, row: Execution, flow: Flow, machine: Machine, stage: Stage, view: dict[str, Any]
+    ) -> None:
+        self.row = row
+        self.flow = flow
+        self.machine = machine
+        self.stage = stage
+        self.view = view
+        self.started_ms = row.started_ms
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.deadline: Timer | None = None
+        self.closing: Timer | None = None
+        self.commits = 0  # on their way to the disk
+        self.stopping: Failure | None = None
+
+
+class Maker:
+    """Makes executions from rows and journals."""
+
+    def __init__(
+        self,
+        *,
+        ids: Ids,
+        shared: SharedState,
+        env: Mapping[str, str],
+        secret: Callable[[str], str],
+        chance: Callable[[], float],
+    ) -> None:
+        self._ids = ids
+        self._shared = shared
+        self._env = env
+        self._secret = secret
+        self._chance = chance
+
+    def make(
+        self,
+        row: Execution,
+        flow: Flow,
+        view: dict[str, Any],
+        journal: Iterable[Entry],
+    ) -> Running:
+        """The execution as far as its journal goes; `machine.begin` walks it."""
+        names = {
+            "event": view,
+            "vars": {},
+            "steps": {},
+            "env": self._env,
+            "state": self._shared.committed,
+            "now": None,
+            "execution": {
+                "id": id_text("exe", row.id),
+                "flow": row.flow,
+                "version": row.version[:12],
+                "started": instant(row.created_ms),
+                "attempt": 1,
+            },
+            "flow": about_flow(flow),
+            "error": None,
+        }
+        stage = Stage(self._shared, self._ids.next, row.root, row.depth, row.event)
+        rendering = Rendering(flow, names, self._secret)
+        machine = Machine(flow, rendering, stage, journal, self._chance)
+        return Running(row, flow, machine, stage, view)

@@ -1,0 +1,31 @@
+"""Words of the language that this build does not run; each set empties as they are built."""
+
+from collections.abc import Mapping
+
+GATES = frozenset(
+    {
+        "remember",
+        "changes",
+        "becomes",
+        "for",
+        "recovers",
+        "absent",
+        "count",
+        "debounce",
+        "throttle",
+        "batch",
+        "window",
+    }
+)
+CONTROL_STEPS = frozenset({"do", "parallel", "choose", "repeat", "wait", "call"})
+STEP_KEYS = frozenset({"each", "at_once", "undo"})
+DOCUMENTS = frozenset({"step", "connection"})
+# Keys inside other keys, by the key around them.
+FIELDS: Mapping[str, frozenset[str]] = {
+    "run": frozenset({"cancel_on", "lock", "priority"}),
+    "window": frozenset({"cron", "slide", "session", "late"}),
+    "verify": frozenset({"mtls", "ip", "twilio"}),
+    "http": frozenset({"pages", "ack"}),
+    "kafka": frozenset({"ack"}),
+    "wait": frozenset({"by"}),
+}
