@@ -221,6 +221,8 @@ def differences(wanted: Any, found: Any, place: str) -> Iterator[str]:
     elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
         for number, (one, other) in enumerate(zip(wanted, found, strict=True), 1):
             yield from differences(one, other, f"{place}[{number}]")
+    elif isinstance(wanted, str) and isinstance(found, Mapping):
+        yield from differences(wanted, found.get("state"), f"{place}.state")
     elif wanted != (found.isoformat() if isinstance(found, datetime) else found):
         yield f"{place}: expected {wanted!r}, found {found!r}"
 

@@ -20,7 +20,6 @@ from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure, State
 from reactor.model.flow import ActionStep, AnyStep, Flow
 
-CLOSING_STEP_SECS = 60.0  # an attempt in `finally` (semantics.md 4)
 
 
 class Machine:
@@ -245,8 +244,6 @@ class Machine:
     def _open(self, turn: Turn, step: ActionStep, config: Any) -> None:
         authored = self._rendering.authored(step)
         limit = step.timeout_secs
-        if limit is None and self.closing:
-            limit = CLOSING_STEP_SECS
         turn.act = Act(step, turn.path, config, turn.shown, turn.attempt, limit, authored)
         self._turns[turn.path] = turn
         self._acts.append(turn.act)

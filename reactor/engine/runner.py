@@ -184,24 +184,26 @@ class Runner:
             self._busy += 1
 
     async def _attempt(self, running: Running, path: str, work: Awaitable[Any]) -> None:
-        result: Any = None
         try:
             result = await work
         except asyncio.CancelledError:
-            if running.stopping is None:
-                raise
-        finally:
-            running.tasks.pop(path, None)
-            self._busy -= 1
-            if self._busy == 0 and self._idle is not None:
-                self._idle.set()
-        self._fed(running, path, result)
+            self._ended_attempt(running, path)
+            if running.stopping is not None and not running.tasks:
+                self._stop_now(running)
+            raise
+        self._ended_attempt(running, path)
+        if running.stopping is None:
+            self._fed(running, path, result)
+        elif not running.tasks:
+            self._stop_now(running)
+
+    def _ended_attempt(self, running: Running, path: str) -> None:
+        running.tasks.pop(path, None)
+        self._busy -= 1
+        if self._busy == 0 and self._idle is not None:
+            self._idle.set()
 
     def _fed(self, running: Running, path: str, result: Any) -> None:
-        if running.stopping is not None:
-            if not running.tasks:
-                self._stop_now(running)
-            return
         now_ms = self._clock.now_ms()
         self._meter.steps += 1
         if self._bell.listeners:
