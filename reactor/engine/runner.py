@@ -320,8 +320,22 @@ class Runner:
             self._meter.dead += 1
             write.dead.append(dead_letter(row, machine.error, self._clock.now_ms()))
         if self._weaver is not None and self._weaver.listens("flow"):
-            emission = Emission(self._ids.next(), "flow", end_of(row, machine, state))
-            running.stage.emissions.append(emission)
+            received = end_of(row, state, machine.error, machine.output)
+            running.stage.emissions.append(Emission(self._ids.next(), "flow", received))
+
+    def bury(self, opened: Open, error: Failure) -> None:
+        """End a stored execution that must not run any more: no `finally`, a dead letter."""
+        row, now_ms = opened.execution, self._clock.now_ms()
+        state, journal = State.FAILED, opened.journal
+        end = End(row.id, state, row.started_ms, now_ms, journal, None, error)
+        write = Write(ends=[end], dead=[dead_letter(row, error, now_ms, error.kind)])
+        self._meter.dead += 1
+        emissions = []
+        if self._weaver is not None and self._weaver.listens("flow"):
+            emissions.append(Emission(self._ids.next(), "flow", end_of(row, state, error)))
+        outcome = Outcome(row.id, state.word, error_kind=error.kind)
+        if self._weaver is not None:
+            self._weaver.submit(write, emissions, lambda: self.outcomes.answer(outcome))
 
     def _finished(self, running: Running) -> None:
         row, machine = running.row, running.machine
