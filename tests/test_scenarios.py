@@ -63,7 +63,7 @@ class Stage:
     async def emit(self, given: Any) -> None:
         """An event: its type, or a map of type, data, key, identity and depth."""
         facts = {"type": given} if isinstance(given, str) else dict(given)
-        times = facts.pop("times", 1)
+        times: Any = facts.pop("times", 1)
         batch = [Received(**{"data": None, **facts})] * times
         self.answer = (await self.lives.world.offer("event", *batch))[-1]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from reactor.engine.failures import plain
+from reactor.engine.state import detached
 from reactor.engine.turns import Ended
 from reactor.errors import EvaluationError
 from reactor.model.execution import Failure, State
@@ -93,9 +94,10 @@ class Course:
             self.output = self._history["", "output"]
             return None
         try:
-            self.output = self._flow.output.render(self._names)
+            output = self._flow.output.render(self._names)
         except EvaluationError as error:
             return Failure(step=None, kind="type", message=f"output: {error}")
+        self.output = detached(output) if "state" in self._flow.output.roots else output
         self._note("", "output", self.output)
         return None
 

@@ -14,6 +14,7 @@ from reactor.clock import instant
 from reactor.engine.course import Course
 from reactor.engine.failures import delay_secs, failure_of, from_plain, plain
 from reactor.engine.render import Rendering
+from reactor.engine.state import detached
 from reactor.engine.turns import Act, Block, Ended, Turn
 from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
@@ -73,8 +74,8 @@ class Machine:
             self._block(self.flow.do, self._course.do_ended)
         self._walk(now_ms)
         if self._cancelled is not None:
-            error, self._cancelled = from_plain(self._cancelled), None
-            self._give_up(error, now_ms)
+            cancelled, self._cancelled = from_plain(self._cancelled), None
+            self._give_up(cancelled, now_ms)
 
     def finish(self, path: str, output: Any, now_ms: int) -> None:
         """An attempt succeeded; `output` is plain data without secrets."""
@@ -298,6 +299,8 @@ class Machine:
             self._names["steps"][step.id] = raw
             try:
                 output = step.output.render(self._names)
+                if "state" in step.output.roots:
+                    output = detached(output)
             except EvaluationError as error:
                 message = f"output: {error}"
                 failure = Failure(step=step.id, kind="type", message=message, attempts=turn.attempt)
