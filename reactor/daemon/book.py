@@ -105,18 +105,11 @@ class Book:
                 same[path] = page
                 continue
             read = self._load(path, file)
-            if read is None:
-                continue  # gone since it was listed
-            text, loaded = read
-            if loaded.failed:
-                same[path] = self._fall_back(path, signature, loaded.problems, page)
-            else:
-                flows = _same(loaded.flows, page)
-                fresh[path] = Page(path, signature, text, flows, loaded.problems)
+            if read is not None:  # else it is gone since it was listed
+                self._put(path, signature, *read, page, same, fresh)
         for path, text in self.given.items():
             page = before.get(path)
-            flows = _same(load_text(text, path, self.loading).flows, page)
-            fresh[path] = Page(path, None, text, flows)
+            self._put(path, None, text, load_text(text, path, self.loading), page, same, fresh)
         self.pages = self._fitted(same, fresh, before)
         return self._turned(before)
 
@@ -134,6 +127,22 @@ class Book:
             message = f"the file cannot be read: {error.strerror}; mend its permissions"
             return "", Loaded(path, (), (Problem(Place(path, 1, 1), message),))
         return content.decode("utf-8-sig", "replace"), load_bytes(content, path, self.loading)
+
+    def _put(
+        self,
+        path: str,
+        signature: Signature | None,
+        text: str,
+        loaded: Loaded,
+        before: Page | None,
+        same: dict[str, Page],
+        fresh: dict[str, Page],
+    ) -> None:
+        if loaded.failed:
+            same[path] = self._fall_back(path, signature, loaded.problems, before)
+        else:
+            flows = _same(loaded.flows, before)
+            fresh[path] = Page(path, signature, text, flows, loaded.problems)
 
     def _fall_back(
         self,

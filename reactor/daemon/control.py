@@ -18,7 +18,7 @@ from reactor.engine.core import Engine
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import NotFound, UsageError
 from reactor.ids import id_text
-from reactor.model.event import Receipt, Received
+from reactor.model.event import Receipt
 from reactor.model.execution import Failure, State
 from reactor.model.flow import ActionStep, AnyStep, Flow
 from reactor.problem import Problem
@@ -142,12 +142,7 @@ class DaemonControl:
 
     async def emit(self, type_: str, data: Any, *, key: str | None, id_: str | None) -> Receipt:
         """Accept an event of source `event`."""
-        identity = None if id_ is None else f"id:{type_}:{id_}"
-        received = Received(data=data, type=type_, key=key, identity=identity)
-        refusal = self._engine.intake.refusal()
-        if refusal is not None:
-            raise refusal
-        return await self._engine.emitter("event")(received)
+        return await again.emit(self._engine, type_, data, key=key, id_=id_)
 
     async def why(self, event: int) -> list[wire.Decision]:
         """Each flow's decision about an event."""
