@@ -1,4 +1,4 @@
-"""What type checkers see of the embedded API, which is imported when it is first asked for."""
+# What type checkers see of the embedded API, which is imported when it is asked for.
 
 from reactor.embedded import Reactor as Reactor
 from reactor.embedded import flow as flow

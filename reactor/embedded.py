@@ -78,10 +78,10 @@ class Reactor:
     async def add(self, text: str, *, name: str | None = None) -> None:
         """Serve the flows of a text too; one added before under the same name is replaced.
 
-        Raises InvalidFlow with every problem; then nothing has changed. The text is not kept: add it
-        again after a restart.
+        Raises InvalidFlow with every problem; then nothing has changed. The text is not kept: add
+        it again after a restart.
         """
-        book = self._running().book
+        book = self._running().served.book
         name = f"added-{len(book.given) + 1}" if name is None else name
         before = book.given.get(name)
         book.given[name] = text

@@ -172,14 +172,14 @@ async def test_it_must_run_to_be_asked(made: Any) -> None:
 
 async def test_a_failed_disk_is_raised(made: Any) -> None:
     """When the store stops, whoever waits hears of it, and so does who closes."""
-    running = made()
-    with pytest.raises(reactor.errors.StorageFailed):
-        async with running:
-            await running.add(paid())
-            daemon = running._daemon
-            daemon.store._writer.fail(reactor.errors.StorageFailed("the disk is gone"))
+    running = await made().__aenter__()
+    running._daemon.store._writer.fail(reactor.errors.StorageFailed("the disk is gone"))
 
-            await running.emit("order.paid", {"who": "ann", "total": 7})
+    with pytest.raises(reactor.errors.StorageFailed):
+        await running.emit("order.paid")
+
+    with pytest.raises(reactor.errors.StorageFailed):
+        await running.__aexit__()
 
 
 def test_importing_the_package_imports_nothing() -> None:
