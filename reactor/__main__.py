@@ -1,8 +1,14 @@
-"""`python -m reactor` is `reactor`."""
+"""`python -m reactor` is `reactor`; the frozen `reactor` begins here, and so do its workers."""
 
 import sys
 
-from reactor.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    # A frozen build has no Python to start: for the action `python` it starts itself.
+    if getattr(sys, "frozen", False) and sys.argv[1:] == ["__worker__"]:
+        from reactor.connectors.python import worker
+
+        worker.main()
+    else:
+        from reactor.cli import main
+
+        sys.exit(main())

@@ -173,10 +173,11 @@ async def test_it_must_run_to_be_asked(made: Any) -> None:
 async def test_a_failed_disk_is_raised(made: Any) -> None:
     """When the store stops, whoever waits hears of it, and so does who closes."""
     running = await made().__aenter__()
+    await running.add(paid())
     running._daemon.store._writer.fail(reactor.errors.StorageFailed("the disk is gone"))
 
     with pytest.raises(reactor.errors.StorageFailed):
-        await running.emit("order.paid")
+        await running.emit("order.paid", {"who": "ann", "total": 7})
 
     with pytest.raises(reactor.errors.StorageFailed):
         await running.__aexit__()

@@ -1,5 +1,7 @@
 """`help`: the manual, and the meaning of every word."""
 
+import shutil
+
 import click
 
 from reactor.cli.command import command
@@ -54,5 +56,5 @@ def _print_text(markdown: str) -> None:
         return
     from reactor.cli.typeset import typeset
 
-    text = typeset(markdown)
-    click.echo_via_pager(text if coloured() else click.unstyle(text))
+    text = typeset(markdown, width=min(100, shutil.get_terminal_size().columns))
+    click.echo_via_pager(text if coloured() else click.unstyle(text), color=coloured())

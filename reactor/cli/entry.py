@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -88,6 +89,9 @@ def root() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; what went wrong stands on stderr."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that lacks a letter shows its number; that is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         given = None if arguments is None else list(arguments)
         code = root.main(given, prog_name="reactor", standalone_mode=False)

@@ -8,7 +8,7 @@ import click
 from reactor.cli.client import daemon
 from reactor.cli.command import at_most, command, limited
 from reactor.cli.options import chosen, use_state_folder
-from reactor.cli.output import Progress, paint, print_json, print_table, say, when
+from reactor.cli.output import Progress, print_json, print_table, say, when
 from reactor.cli.showing import print_run, print_why
 from reactor.errors import UsageError
 
@@ -46,7 +46,10 @@ def runs(state: tuple[str, ...], limit: int | None, **asked: str | None) -> None
 @command("show", "reactor show exe_01hq3kz7e9d4x")
 @click.argument("execution")
 def show(execution: str) -> None:
-    """Show EXECUTION: its steps, attempts, inputs, outputs and times."""
+    """Show an EXECUTION with its steps.
+
+    Each step with its attempts, times, what went in and came out.
+    """
     run = daemon().get("executions", execution)
     if chosen().json:
         print_json(run)
@@ -111,14 +114,17 @@ def retry(
 @command("cancel", "reactor cancel exe_01hq3kz7e9d4x")
 @click.argument("executions", nargs=-1, required=True, metavar="EXECUTION...")
 def cancel(executions: tuple[str, ...]) -> None:
-    """Stop open executions; `finally` still runs, a second `cancel` skips it."""
+    """Stop open executions.
+
+    `finally` still runs; a second `cancel` skips that too.
+    """
     client = daemon()
     for execution in executions:
         client.post("executions", execution, "cancel")
         if chosen().json:
             print_json({"execution": execution, "cancelled": True})
         else:
-            say(f"{execution} {paint('cancelled')}")
+            say(f"{execution} is being cancelled")
 
 
 def _is_folder(text: str) -> bool:

@@ -13,7 +13,7 @@ from reactor.errors import UsageError
 
 @command("flows", "reactor flows", "reactor flows --json | jq -r 'select(.state == \"broken\")'")
 def flows() -> None:
-    """List the flows: where they are, whether they serve, how much is open."""
+    """List the flows, their state, what is open."""
     items = daemon().get("flows")["items"]
     if chosen().json:
         for item in items:
@@ -51,14 +51,17 @@ def emit(type: str, data: str | None, key: str | None, id: str | None) -> None:
 @command("pause", "reactor pause nightly-report")
 @click.argument("flow")
 def pause(flow: str) -> None:
-    """Let FLOW take no more events until `resume`; what is open goes on."""
+    """Take no more events for FLOW until `resume`.
+
+    What is open goes on. A pause lasts over restarts.
+    """
     _print_state(daemon().post("flows", flow, "pause"))
 
 
 @command("resume", "reactor resume nightly-report")
 @click.argument("flow")
 def resume(flow: str) -> None:
-    """Let a paused FLOW take events again."""
+    """Take events for a paused FLOW again."""
     _print_state(daemon().post("flows", flow, "resume"))
 
 
@@ -92,7 +95,8 @@ def _row(item: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _trigger(view: dict[str, Any]) -> str:
-    errors = f"({view['errors']} errors)" if view["errors"] else ""
+    count = view["errors"]
+    errors = f"({count} error{'s' * (count != 1)})" if count else ""
     return f"{view['id']}{errors}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reactor.cli.options import chosen
-from reactor.errors import InvalidFlow, NotFound
+from reactor.errors import BadConfig, InvalidFlow, NotFound
 from reactor.loading.load import Loaded, Loading, flow_files, load_bytes
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
@@ -17,7 +17,11 @@ def read_settings() -> Settings:
     """The settings of the command line, the environment and reactor.yaml."""
     options = chosen()
     overrides = {name: str(getattr(options, name)) for name in ("flows", "state")}
-    return load_settings(config=options.config, environ=os.environ, overrides=overrides)
+    try:
+        return load_settings(config=options.config, environ=os.environ, overrides=overrides)
+    except BadConfig as error:
+        # Only at the daemon's start is it 78; here it is one more file that does not load.
+        raise InvalidFlow(str(error)) from error
 
 
 def read_catalog() -> Catalog:

@@ -1,21 +1,24 @@
 """Markdown of the book as text for a terminal, with little styling."""
 
 import re
+import textwrap
 from collections.abc import Iterator
 
 import click
 
 _CODE = re.compile(r"`([^`]+)`")
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
+# Stands for a space at which no line may end.
+_UNBROKEN = "\x1f"
 _CELLS = re.compile(r"(?<!\\)\|")
 
 
-def typeset(markdown: str) -> str:
-    """The text: headings bold, code coloured, tables aligned, no marks."""
-    return "\n".join(_lines(markdown)) + "\n"
+def typeset(markdown: str, *, width: int) -> str:
+    """The text: headings bold, code coloured, tables aligned, lines wrapped, no marks."""
+    return "\n".join(_lines(markdown, width)) + "\n"
 
 
-def _lines(markdown: str) -> Iterator[str]:
+def _lines(markdown: str, width: int) -> Iterator[str]:
     rows: list[list[str]] = []
     fenced = False
     for line in markdown.splitlines():
@@ -32,8 +35,10 @@ def _lines(markdown: str) -> Iterator[str]:
             yield click.style(f"    {line}", fg="cyan").rstrip()
         elif line.startswith("#"):
             yield click.style(_plain(line.lstrip("# ")), bold=True)
+        elif line:
+            yield from _paragraph(line, width)
         else:
-            yield _inline(line)
+            yield ""
     yield from _table(rows)
 
 
@@ -49,6 +54,13 @@ def _table(rows: list[list[str]]) -> Iterator[str]:
         line = "  ".join(cells).rstrip()
         if line:
             yield f"  {line}"
+
+
+def _paragraph(line: str, width: int) -> Iterator[str]:
+    whole = _CODE.sub(lambda found: found[0].replace(" ", _UNBROKEN), line)
+    indent = "  " if line.startswith("- ") else ""
+    for part in textwrap.wrap(whole, width, subsequent_indent=indent, break_long_words=False):
+        yield _inline(part.replace(_UNBROKEN, " "))
 
 
 def _inline(text: str) -> str:

@@ -12,12 +12,16 @@ from reactor.errors import InvalidFlow, ReactorError
 from reactor.units import format_size
 
 
-@command("backup", "reactor backup /backup/reactor-monday.db")
-@click.argument("file", type=click.Path(path_type=Path))
-def backup(file: Path) -> None:
-    """Write a consistent copy of the store to FILE while everything runs."""
-    with Progress(f"copying the store to {file}"):
-        made = daemon().post("backup", body={"path": str(file.absolute())})
+@command("backup", "reactor backup /backup/monday")
+@click.argument("folder", type=click.Path(path_type=Path))
+def backup(folder: Path) -> None:
+    """Copy the store to a new FOLDER.
+
+    The copy is consistent, and made while everything runs. It is a state folder of its own:
+    `reactor run --state FOLDER`.
+    """
+    with Progress(f"copying the store to {folder}"):
+        made = daemon().post("backup", body={"path": str(folder.absolute())})
     if chosen().json:
         print_json(made)
     else:
@@ -40,9 +44,9 @@ def reload() -> None:
             mark = "" if problem["severity"] == "error" else f"{problem['severity']}: "
             place = f"{problem['file']}:{problem['line']}:{problem['column']}"
             say(f"{place}: {mark}{problem['message']}")
-        say(f"{answer['flows']} flows serve")
+        say(f"{answer['flows']} flow{'s' * (answer['flows'] != 1)} serve")
     if wrong:
-        raise InvalidFlow(f"{wrong} problems: `reactor check` shows them with their lines")
+        raise InvalidFlow(f"{wrong} error{'s' * (wrong != 1)}: `reactor check` shows the lines")
 
 
 @command("doctor", "reactor doctor")

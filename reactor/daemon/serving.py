@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from reactor.daemon.entrance import Plate, is_loopback, make_listener, shown_add
 from reactor.daemon.outside import Connections, Opened, find_secrets
 from reactor.daemon.served import Served
 from reactor.daemon.sources import Sources, SourceWorld
+from reactor.daemon.trying import curl_line
 from reactor.daemon.upkeep import Upkeep
 from reactor.engine.core import Engine, Outside
 from reactor.engine.intake import Limits
@@ -40,6 +42,7 @@ from reactor.web.routes import PathTable
 DRAIN_SECS = 30.0  # what running steps have to end
 CLOSE_SECS = 5.0  # what connections and sources have, after that
 TICK_SECS = 1.0
+BEGUN_SECS = 2.0  # READY waits for sources to be up, but not for a broker that is down
 
 
 class Daemon:
@@ -86,10 +89,19 @@ class Daemon:
         for problem in self.settings.warnings:
             self._log.warning(str(problem))
         async with self.serving():
+            self._show_a_try()
             await self.stopping.wait()
         if self.failure is not None:
             raise self.failure
         self._log.info("stopped")
+
+    def _show_a_try(self) -> None:
+        scheme = "http" if self.settings.server.tls.cert is None else "https"
+        flows = self.engine.intake.router.flows.values()
+        line = curl_line(flows, self.listen or "", scheme=scheme)
+        if line is not None:
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -191,6 +203,7 @@ class Daemon:
         )
         await stack.enter_async_context(api)
         self._stay_up(stack, seen)
+        await self.supervisor.begun(BEGUN_SECS)
         self._say_ready()
 
     def _stay_up(self, stack: AsyncExitStack, seen: Snapshot) -> None:

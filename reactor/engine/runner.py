@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -19,6 +19,7 @@ from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
+from reactor.engine.weaver import Weaver
 from reactor.engine.words import Emission, LogLine
 from reactor.errors import ActionFailed
 from reactor.ids import Ids, id_text
@@ -30,18 +31,6 @@ from reactor.units import format_duration
 
 NEAR_MS = 15_000  # what is due within this waits in memory, the rest in the store
 CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
-
-
-class Weaver(Protocol):
-    """What the runner asks of intake: events that steps emit go in with the record."""
-
-    def listens(self, instance: str) -> bool:
-        """Whether any flow hears this subscription."""
-        ...
-
-    def submit(self, write: Write, emissions: list[Emission], done: Callable[[], None]) -> None:
-        """Put what the emissions lead to into the write and submit it; `done` after the commit."""
-        ...
 
 
 class Runner:
@@ -187,18 +176,24 @@ class Runner:
     async def _attempt(self, running: Running, path: str, work: Awaitable[Any]) -> None:
         try:
             result = await work
-        finally:
-            running.tasks.pop(path, None)
-            self._busy -= 1
-            if self._busy == 0 and self._idle is not None:
-                self._idle.set()
-        self._fed(running, path, result)
+        except asyncio.CancelledError:
+            self._ended_attempt(running, path)
+            if running.stopping is not None and not running.tasks:
+                self._stop_now(running)
+            raise
+        self._ended_attempt(running, path)
+        if running.stopping is None:
+            self._fed(running, path, result)
+        elif not running.tasks:
+            self._stop_now(running)
+
+    def _ended_attempt(self, running: Running, path: str) -> None:
+        running.tasks.pop(path, None)
+        self._busy -= 1
+        if self._busy == 0 and self._idle is not None:
+            self._idle.set()
 
     def _fed(self, running: Running, path: str, result: Any) -> None:
-        if running.stopping is not None:
-            if not running.tasks:
-                self._stop_now(running)
-            return
         now_ms = self._clock.now_ms()
         self._meter.steps += 1
         if self._bell.listeners:

@@ -31,7 +31,7 @@ def _parts(node: ast.expr) -> Iterator[ast.expr]:
     if constant_keys(node) is None:
         for child in _children(node):
             yield from _parts(child)
-    if not isinstance(node, ast.List | ast.Dict):
+    if not isinstance(node, ast.List | ast.Dict | ast.Slice):
         yield node
 
 

@@ -12,7 +12,7 @@ from reactor.loading.configs import Meta, Walk, measure
 from reactor.loading.context import Context
 from reactor.loading.fitting import has_template
 from reactor.loading.names import Names
-from reactor.loading.step_ids import inside
+from reactor.loading.step_ids import StepIds
 from reactor.loading.triggers import read_trigger, sketch_triggers
 from reactor.loading.values import ListValue, MapValue, Scalar, Value, plain
 from reactor.loading.words import ApprovalWords, RepeatWords, WaitUntilWords, WaitWhenWords
@@ -40,7 +40,7 @@ class Part(Struct, frozen=True):
     """A control step being read: where it is, what it may name, its engine keys as read."""
 
     context: Context
-    ids: Mapping[str, str]
+    ids: StepIds
     read_steps: ReadSteps
     value: Value
     step: MapValue
@@ -56,7 +56,7 @@ class Part(Struct, frozen=True):
 
     def inside(self, name: str | int | None = None) -> list[str]:
         """The ids of all steps inside, or of those of one list."""
-        return inside(self.ids, self.path if name is None else f"{self.path}.{name}")
+        return self.ids.inside(self.path if name is None else f"{self.path}.{name}")
 
     def data(self, value: Value, name: str) -> Template:
         """Plain values with templates in them."""

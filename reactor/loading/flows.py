@@ -50,7 +50,7 @@ def read_flow(value: MapValue, context: Context, text: str = "") -> Flow | None:
     }
     vars_, secret, tainted, step_names = _vars(value, flow_names, context)
     ids = step_ids(value, context)
-    later = {f"steps.{step}": f"step '{step}' comes after; move it up" for step in ids.values()}
+    later = {f"steps.{step}": f"step '{step}' comes after; move it up" for step in ids.all()}
     step_names = step_names.hiding(later)
     reader = StepReader(context, ids, read_limits(value, step_names, context))
     reader.secret_vars |= secret

@@ -30,15 +30,15 @@ def double_braces(at: At, key: Value, report: Report) -> Value:
 def check_inline(entries: tuple[Entry, ...], at: At, report: Report) -> tuple[Entry, ...]:
     """The entries of `{…}`; parts of a text that was cut at its commas are reported and dropped."""
     kept: list[Entry] = []
-    for entry in entries:
-        value = entry.value
-        cut = isinstance(value, Scalar) and value.text == "" and value.style is None
-        if cut and kept and _unbalanced(before := kept[-1].value):
+    for index, entry in enumerate(entries):
+        if _is_left_over(entry.value) and kept and _unbalanced(before := kept[-1].value):
             message = "[ ] and , end an unquoted text inside {…}: quote it"
             explain_cut(before.at, report, message)
             whole, _ = extent(report.line(before.at.line), before.at.column - 1)
             kept[-1] = Entry(kept[-1].key, Scalar(whole, whole, before.at, "guess"))
-            continue
+            # What else the cut left over says nothing, and there may be thousands of it.
+            rest = entries[index + 1 :]
+            return (*kept, *(each for each in rest if not _is_left_over(each.value)))
         kept.append(entry)
     return tuple(kept)
 
@@ -52,8 +52,7 @@ def check_inline_list(items: list[Value], report: Report) -> list[Value]:
             message = "a comma ends an unquoted text inside […]: quote it"
             text, _ = extent(report.line(before.at.line), before.at.column - 1, in_list=True)
             explain_cut(before.at, report, message, in_list=True)
-            kept[-1] = Scalar(text, text, before.at, "guess")
-            continue
+            return [*kept[:-1], Scalar(text, text, before.at, "guess")]
         kept.append(item)
     return kept
 
@@ -100,6 +99,10 @@ def extent(line: str, start: int, *, in_list: bool = False) -> tuple[str, int]:
             return line[start:index].rstrip(), start + len(line[start:index].rstrip())
     text = line[start:].rstrip()
     return text, start + len(text)
+
+
+def _is_left_over(value: Value) -> bool:
+    return isinstance(value, Scalar) and value.text == "" and value.style is None
 
 
 def _unbalanced(value: Value) -> bool:

@@ -29,6 +29,7 @@ MAX_BYTES = 64 << 10
 MAX_DEPTH = 64
 MAX_EXPANDED = 10_000
 
+_TOO_DEEP = f"nested over {MAX_DEPTH} deep: split the flow with call"
 _INT = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
@@ -41,6 +42,8 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+# Looked for before parsing: the scanner takes a second for a row of brackets.
+_ROW_OF_BRACKETS = re.compile(r"(?:[\[{][ \t]*)" + f"{{{MAX_DEPTH + 1}}}")
 _LOST_TEMPLATE = re.compile(r"\s+#.*\$\{\{")
 
 
@@ -71,6 +74,11 @@ def read_documents(text: str, report: Report) -> list[Value]:
     documents: list[Value] = []
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         report.error(At(1, 1, 1, 1), "a flow file has at most 64KiB: split it")
+        return documents
+    if (row := _ROW_OF_BRACKETS.search(text)) is not None:
+        line = text.count("\n", 0, row.start()) + 1
+        column = row.start() - text.rfind("\n", 0, row.start()) + MAX_DEPTH
+        report.error(At(line, column, line, column + 1), _TOO_DEEP)
         return documents
     try:
         builder = _Builder(YAML(typ="safe", pure=True).parse(text), report)
@@ -111,7 +119,7 @@ class _Builder:
             raise _Broken
         at = _at(event)
         if depth > MAX_DEPTH:
-            self._report.error(at, f"nested over {MAX_DEPTH} deep: split the flow with call")
+            self._report.error(at, _TOO_DEEP)
             raise _Broken
         if event.tag is not None and not _plain_tag(event):
             explain_tag(event.tag, at, self._report)

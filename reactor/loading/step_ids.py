@@ -1,6 +1,7 @@
 """Which step is called what: every step of a flow by its path, before any of them is read."""
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reactor.loading.context import Context
@@ -18,6 +19,7 @@ CONTROL_KEYS: dict[str, tuple[str, ...]] = {
     "wait": (),
     "call": ("with", "detach"),
 }
+MAX_STEPS = 500
 FLOW_LISTS = ("do", "on_error", "finally")
 
 
@@ -40,7 +42,30 @@ def nested(step: MapValue, path: str) -> Iterator[tuple[str, Value]]:
             yield f"{path}.{key}", steps
 
 
-def step_ids(flow: MapValue, context: Context) -> dict[str, str]:
+class StepIds:
+    """The ids of all steps of a flow."""
+
+    def __init__(self, ids: Mapping[str, str]) -> None:
+        self._ids = ids
+        self._inside: dict[str, list[str]] = defaultdict(list)
+        for path, name in ids.items():
+            parts = path.split(".")
+            for length in range(1, len(parts)):
+                self._inside[".".join(parts[:length])].append(name)
+
+    def __getitem__(self, path: str) -> str:
+        return self._ids[path]
+
+    def all(self) -> Iterable[str]:
+        """Every id."""
+        return self._ids.values()
+
+    def inside(self, path: str) -> list[str]:
+        """The ids of all steps below a path."""
+        return self._inside.get(path, [])
+
+
+def step_ids(flow: MapValue, context: Context) -> StepIds:
     """The id of each step by its path; written ones first, so that others make way."""
     found: list[tuple[str, MapValue]] = []
     for key in FLOW_LISTS:
@@ -48,6 +73,9 @@ def step_ids(flow: MapValue, context: Context) -> dict[str, str]:
             found += _all(steps, key)
     if isinstance(dead_letter := flow.get("dead_letter"), MapValue):
         found.append(("dead_letter", dead_letter))
+    if len(found) > MAX_STEPS:
+        over = found[MAX_STEPS][1]
+        context.report.error(over, f"a flow has at most {MAX_STEPS} steps: split it with call")
     ids: dict[str, str] = {}
     taken: dict[str, int] = {}
     for path, step in found:
@@ -58,20 +86,16 @@ def step_ids(flow: MapValue, context: Context) -> dict[str, str]:
                 context.report.error(entry.value, message)
             taken.setdefault(name, entry.key.at.line)
             ids[path] = name
+    numbers: dict[str, int] = {}
     for path, step in found:
         if path not in ids:
-            base = "dead_letter" if path == "dead_letter" else _default(step)
-            name, number = base, 2
+            name = base = "dead_letter" if path == "dead_letter" else _default(step)
             while name in taken:
-                name, number = f"{base}_{number}", number + 1
+                numbers[base] = numbers.get(base, 1) + 1
+                name = f"{base}_{numbers[base]}"
             taken[name] = step.at.line
             ids[path] = name
-    return ids
-
-
-def inside(ids: Mapping[str, str], path: str) -> list[str]:
-    """The ids of all steps below a path."""
-    return [name for at, name in ids.items() if at.startswith(path + ".")]
+    return StepIds(ids)
 
 
 def action_entries(step: MapValue) -> list[Entry]:

@@ -1,7 +1,6 @@
 """The steps of a flow, in order: what each does, and what it may name."""
 
 import re
-from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from reactor.loading.own_words import read_set, read_vars
 from reactor.loading.retries import OFF, read_retry
 from reactor.loading.sharing import Limits
 from reactor.loading.specs import Beside, check_later_action, marked_fields, read_config
-from reactor.loading.step_ids import CONTROL_KEYS, STEP_KEYS, action_entries, inside
+from reactor.loading.step_ids import CONTROL_KEYS, MAX_STEPS, STEP_KEYS, StepIds, action_entries
 from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value
 from reactor.loading.words import StepWords
 from reactor.model.flow import ActionStep, AnyStep
@@ -34,9 +33,9 @@ _ELEMENT_WORDS = frozenset({"map"})
 class StepReader:
     """Reads the steps of one flow; remembers what vars they make."""
 
-    def __init__(self, context: Context, ids: Mapping[str, str], limits: Limits) -> None:
+    def __init__(self, context: Context, ids: StepIds, limits: Limits) -> None:
         self.context = context
-        self.ids = dict(ids)
+        self.ids = ids
         self.limits = limits
         self.tainted_vars: set[str] = set()
         self.secret_vars: set[str] = set()
@@ -57,7 +56,7 @@ class StepReader:
             report.error(value, f"{path.rpartition('.')[2]} takes a list of steps: {one}")
             return (), names
         found: list[AnyStep] = []
-        for index, item in enumerate(value.items):
+        for index, item in enumerate(value.items[:MAX_STEPS]):
             here = f"{path}.{index}"
             if not isinstance(item, MapValue):
                 report.error(item, "a step is a map with an action, such as - log: hello")
@@ -74,7 +73,7 @@ class StepReader:
         within = names.hiding({f"steps.{id_}": own})
         word = self._word(value)
         engine, item_names = self._engine_keys(value, path, within)
-        after = names.after([id_, *inside(self.ids, path)])
+        after = names.after([id_, *self.ids.inside(path)])
         if word is None:
             return None, after
         if word.key.text in CONTROL_KEYS:
@@ -171,11 +170,11 @@ class StepReader:
             report.error(at_once.key, "at_once needs each beside it")
         fields["on_error"] = self._on_error(value.get("on_error"), path, failing)
         if (output := value.get("output")) is not None:
-            inside_names = own.after(inside(self.ids, path))
+            inside_names = own.after(self.ids.inside(path))
             fields["output"] = self.output(output, inside_names)
         if (undo := value.get("undo")) is not None:
             fields["undo"], _ = self.steps(
-                undo, f"{path}.undo", failing.after(inside(self.ids, path))
+                undo, f"{path}.undo", failing.after(self.ids.inside(path))
             )
         return fields, item_names
 

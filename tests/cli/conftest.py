@@ -6,7 +6,8 @@ import pty
 import struct
 import termios
 import time
-from contextlib import redirect_stderr, redirect_stdout
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from fcntl import ioctl
 from typing import NamedTuple
 
@@ -40,13 +41,22 @@ def run_at_terminal(*arguments, columns=100):
     """Run a command at a terminal; what it prints to stderr goes there too."""
     mine, its = pty.openpty()
     ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    with os.fdopen(its, "w") as screen:
-        with redirect_stdout(screen), redirect_stderr(screen):
+    with ThreadPoolExecutor(1) as eyes:
+        seen = eyes.submit(read_all, mine)
+        with os.fdopen(its, "w") as screen, redirect_stdout(screen), redirect_stderr(screen):
             code = main(arguments)
-        screen.flush()
-        text = os.read(mine, 1 << 16).decode()
+        text = seen.result().decode()
     os.close(mine)
     return Ran(code, text.replace("\r\n", "\n"), "")
+
+
+def read_all(terminal):
+    """Everything that is written to a terminal until its other side closes."""
+    found = b""
+    with suppress(OSError):  # how Linux says that the other side is closed
+        while part := os.read(terminal, 1 << 16):
+            found += part
+    return found
 
 
 @pytest.fixture

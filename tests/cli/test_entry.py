@@ -63,6 +63,7 @@ def test_help_lists_every_command():
     assert ran.code == 0
     for name in COMMANDS:
         assert f"\n  {name} " in ran.out
+    assert "..." not in ran.out.partition("Commands:")[2]
 
 
 def test_no_command_shows_the_help():
@@ -195,3 +196,61 @@ def test_starting_loads_little():
 
     heavy = {"aiohttp", "asyncio", "msgspec", "ruamel", "sqlite3", "http", "ssl"}
     assert not heavy & set(ran.stdout.split())
+
+
+@pytest.mark.slow
+def test_a_poor_terminal_is_no_obstacle():
+    """A letter that the terminal's encoding lacks is shown by its number."""
+    ran = reactor("help", "truncate", PYTHONIOENCODING="latin-1")
+
+    assert ran.returncode == 0
+    assert "\\u2026" in ran.stdout
+
+
+@pytest.mark.slow
+def test_a_reader_may_go_away():
+    """`reactor help commands | head -1` ends quietly."""
+    script = f"{sys.executable} -m reactor help commands | head -1"
+
+    ran = subprocess.run(script, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (ran.stdout, ran.stderr) == ("# Commands\n", "")
+
+
+@pytest.mark.slow
+def test_bad_settings_end_the_start(tmp_path):
+    """A daemon with bad settings does not start (78); a check calls them a bad file (3)."""
+    config = tmp_path / "reactor.yaml"
+    config.write_text("servr: {}\n")
+
+    started = reactor("run", "--config", str(config))
+    checked = reactor("check", "--config", str(config))
+
+    assert (started.returncode, checked.returncode) == (78, 3)
+    assert f"{config}:1:1" in started.stderr
+    assert f"{config}:1:1" in checked.stderr
+
+
+@pytest.mark.system
+def test_a_real_daemon_answers(tmp_path):
+    """The daemon and the verbs agree: a flow is listed, started, shown, and the end is clean."""
+    state = str(tmp_path / "state")
+    daemon = subprocess.Popen(
+        [sys.executable, "-m", "reactor", "run", "--flows", "flows", "--state", state,
+         "--listen", "127.0.0.1:0", "--config", "packaging/reactor.yaml"],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with daemon:
+        assert daemon.stderr is not None
+        while "ready" not in (daemon.stderr.readline() or "ready"):
+            pass
+
+        flows = run("flows", "--state", state)
+        started = run("start", "hello", "--data", '{"name": "Ada"}', "--state", state)
+        listed = run("runs", "--json", "--state", state)
+        daemon.terminate()
+
+        assert daemon.wait(30) == 0
+    assert flows.lines[0].startswith("hello\ton\t")
+    assert started.code == 0
+    assert json.loads(listed.out)["flow"] == "hello"

@@ -143,7 +143,7 @@ PLAIN = [
                    'kafka:9f2c\tretrying\thello odd\t{"0": 41}\tno broker answers']),
     (["sources", "reset", "kafka:9f2c", "--to", "latest"], ["kafka:9f2c goes on from latest"]),
     (["retry", exe(FAILED)], [f"{exe(MADE)}  retries {exe(FAILED)}"]),
-    (["cancel", exe(FAILED)], [f"{exe(FAILED)} cancelled"]),
+    (["cancel", exe(FAILED)], [f"{exe(FAILED)} is being cancelled"]),
     (["dead", "ls"],
      [f"{ded()}\tfailed\thello\t2026-01-01T12:00:00.900000Z\t{evt()}\t503 from slack.test"]),
     (["dead", "retry", ded()], [f"{exe(MADE)}  hello"]),
@@ -267,7 +267,7 @@ def test_a_reload_with_problems_is_exit_3(ask, served):
         "a.yaml:4:1: warning: quote it",
         "2 flows serve",
     ]
-    assert "1 problems" in ran.err
+    assert "1 error: `reactor check`" in ran.err
 
 
 def test_doctor_fails_where_a_check_fails(ask, served):

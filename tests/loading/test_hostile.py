@@ -1,9 +1,12 @@
 """Files that are too large, too deep, not text, or made to hurt."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reactor.loading.load import Loading, load_bytes, load_text
 from tests.loading.small_words import SmallCatalog
+from tests.loading.test_load import CONTROL, SLACK
 
 START = "flow: f\nwhen: {call: {}}\n"
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -110,3 +113,63 @@ def test_python_objects_are_never_made(loading):
 def test_nonsense_is_told_and_nothing_else(loading, text):
     """Whatever stands in a file, the answer is a list of problems."""
     assert said(text.encode(), loading) != []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "do:\n" + "".join(f"  - log: a{number}\n" for number in range(4000)),
+            "a flow has at most 500 steps: split it with call",
+        ),
+        (
+            "vars: {a: [" + "f(, " * 14_000 + "x]}\ndo: [{log: hi}]\n",
+            "a comma ends an unquoted text inside […]: quote it",
+        ),
+    ],
+    ids=["steps", "cuts"],
+)
+def test_thousands_of_a_thing_are_one_problem(loading, text, message):
+    """What repeats a thousand times is told once, so that no file keeps the loader busy."""
+    (told,) = said((START + text).encode(), loading)
+
+    assert told.startswith(message)
+
+
+PIECES = (
+    "${{",
+    "}}",
+    "{",
+    "]",
+    ": ",
+    "- ",
+    "\n",
+    "\n    ",
+    "'",
+    '"',
+    " #",
+    "!",
+    "*",
+    "|",
+    "\t",
+    "é",
+)
+
+
+@settings(max_examples=80)
+@given(
+    text=st.sampled_from((SLACK, CONTROL)),
+    changes=st.lists(
+        st.tuples(st.floats(0, 1), st.integers(0, 6), st.sampled_from(PIECES)), max_size=4
+    ),
+)
+def test_any_slip_of_the_finger_is_told(text, changes):
+    """Whatever is cut out or typed in between: either the file loads or a problem has a place."""
+    for where, cut, piece in changes:
+        start = round(where * len(text))
+        text = text[:start] + piece + text[start + cut :]
+
+    loaded = load_text(text, "f.yaml", Loading(catalog=SmallCatalog(), allow_later=True))
+
+    assert loaded.flows or loaded.failed
+    assert all(p.place.line >= 1 and p.place.column >= 1 for p in loaded.problems)

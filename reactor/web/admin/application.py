@@ -73,6 +73,9 @@ def guarding(allowed: frozenset[int]) -> Any:
         except web.HTTPNotFound:
             detail = f"nothing is at {request.path}: GET {PREFIX}{DOCUMENT.path} lists what is"
             return _refusal(problem(404, "not found", detail, exit_code=4))
+        except TimeoutError:
+            detail = f"the body did not come within {_BODY_SECS:.0f} s"
+            return _refusal(problem(408, "too slow", detail, exit_code=2))
         except web.HTTPRequestEntityTooLarge:
             detail = f"the body is larger than {MAX_BODY >> 20}MiB"
             return _refusal(problem(413, "too large", detail, exit_code=2))

@@ -121,7 +121,7 @@ class Control(Protocol):
         ...
 
     async def backup(self, target: Path) -> int:
-        """Write a consistent copy of the store, made while everything runs; its size in bytes.
+        """Write a copy of the store to a new folder, while everything runs; its size in bytes.
 
         Raises `UsageError` when the target exists or cannot be written.
         """

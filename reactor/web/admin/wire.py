@@ -330,13 +330,13 @@ class Reloaded(Answer, frozen=True, kw_only=True):
 
 
 class Backup(Request, frozen=True, kw_only=True):
-    """Where the copy goes: an absolute path on the daemon's machine, not there yet."""
+    """Where the copy goes: an absolute path on the daemon's machine, nothing there yet."""
 
     path: str
 
 
 class BackedUp(Answer, frozen=True, kw_only=True):
-    """The copy, which opens as a store of its own."""
+    """The copy: a state folder of its own."""
 
     path: str
     bytes: int

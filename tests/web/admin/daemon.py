@@ -183,6 +183,7 @@ class PretendDaemon:
         self.checks = [Check(check="disk", state="ok", detail="12GiB free")]
         self.news: asyncio.Queue[Happening | None] = asyncio.Queue()
         self.subscriptions = 0
+        self.heard = threading.Event()
         self.wanted = True
 
     async def status(self) -> Ready:
@@ -310,6 +311,7 @@ class PretendDaemon:
         self.subscriptions += 1
         while (happening := await self.news.get()) is not None:
             yield happening
+            self.heard.set()
 
     def _known(self, flow: str) -> None:
         if flow not in ("hello", "oops"):
