@@ -132,6 +132,18 @@ def receipt_of(event: int, flow: str, execution: int) -> Receipt:
     return Receipt(event, (Started(flow, execution),))
 
 
+async def emit(
+    engine: Engine, type_: str, data: Any, *, key: str | None, id_: str | None
+) -> Receipt:
+    """Accept an event of source `event`; an id that came before is a duplicate."""
+    refusal = engine.intake.refusal()
+    if refusal is not None:
+        raise refusal
+    identity = None if id_ is None else f"id:{type_}:{id_}"
+    received = Received(data=data, type=type_, key=key, identity=identity)
+    return await engine.emitter("event")(received)
+
+
 async def emit_again(engine: Engine, event: Event) -> Receipt:
     """Accept a stored event anew, without its identity."""
     received = Received(
