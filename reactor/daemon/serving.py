@@ -191,6 +191,8 @@ class Daemon:
             env=self.engine.outside.env,
             connection=self.connections.find,
             routes=routes.owned_by,
+            files=self.engine.outside.files,
+            wait=asyncio.sleep,
             emit=self.engine.emitter,
             allow_unauthenticated=settings.server.allow_unauthenticated,
             listens_on_loopback=is_loopback(host),

@@ -1,7 +1,8 @@
 """Which sources run: one for each subscription that a flow listens to."""
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec import Struct, json
@@ -11,10 +12,10 @@ from reactor.engine.router import Candidate, Router
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import NotFound, ReactorError, SourceFailed
 from reactor.plugin.catalog import Catalog
-from reactor.plugin.context import Connection, Emit, Routes, Shared
+from reactor.plugin.context import Connection, Emit, Files, Routes, Shared
 from reactor.plugin.decode import decode
 from reactor.plugin.spec import Spec
-from reactor.store import Store
+from reactor.store import Store, Write, place_name
 
 
 class Wanted(Struct, frozen=True):
@@ -39,6 +40,8 @@ class SourceWorld(Struct, frozen=True, kw_only=True):
     env: Mapping[str, str]
     connection: Callable[[str, str | None], Connection]
     routes: Callable[[str], Routes]
+    files: Files
+    wait: Callable[[float], Awaitable[None]]
     emit: Callable[[str], Emit]
     allow_unauthenticated: bool
     listens_on_loopback: bool
@@ -51,12 +54,14 @@ class Context(Struct, frozen=True, kw_only=True):
     clock: Clock
     log: logging.Logger
     routes: Routes
+    files: Files
     shared: Shared
     allow_unauthenticated: bool
     listens_on_loopback: bool
     store: Store
     say_up: Callable[[str], None]
     find_connection: Callable[[str, str | None], Connection]
+    wait_secs: Callable[[float], Awaitable[None]]
 
     def up(self, detail: str = "") -> None:
         """Say that the source works."""
@@ -65,6 +70,25 @@ class Context(Struct, frozen=True, kw_only=True):
     async def position(self) -> Any:
         """The last position stored with an event of this instance."""
         return await self.store.position(self.instance)
+
+    async def places(self) -> dict[str, Any]:
+        """The positions by name of this instance."""
+        return await self.store.places(self.instance)
+
+    async def keep(self, places: Mapping[str, Any], *, position: Any = None) -> None:
+        """Store positions without an event, in one commit."""
+        rows = [(place_name(self.instance, name), place) for name, place in places.items()]
+        if position is not None:
+            rows.append((self.instance, position))
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.store.submit(
+            Write(positions=rows), lambda: None if stored.done() else stored.set_result(None)
+        )
+        await stored
+
+    async def wait(self, secs: float) -> None:
+        """Return after so many seconds."""
+        await self.wait_secs(secs)
 
     def connection(self, kind: str, name: str | None) -> Connection:
         """A configured connection."""
@@ -144,12 +168,14 @@ class Sources:
             clock=world.clock,
             log=logging.getLogger(f"reactor.source.{want.spec.word}"),
             routes=world.routes(want.spec.word),
+            files=world.files,
             shared=world.shared,
             allow_unauthenticated=world.allow_unauthenticated,
             listens_on_loopback=world.listens_on_loopback,
             store=world.store,
             say_up=lambda detail: self._supervisor.up(want.instance, detail),
             find_connection=world.connection,
+            wait_secs=world.wait,
         )
         if want.spec.run is not None:
             await want.spec.run(config, world.emit(want.instance), context)

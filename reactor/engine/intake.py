@@ -21,7 +21,16 @@ from reactor.errors import Overloaded
 from reactor.ids import Ids, id_text
 from reactor.model.event import Outcome, Receipt, Received, Started
 from reactor.model.execution import Execution, Failure, State
-from reactor.store import Dead, End, Identity, NewExecution, Store, Unwanted, Write
+from reactor.store import (
+    Dead,
+    End,
+    Identity,
+    NewExecution,
+    Store,
+    Unwanted,
+    Write,
+    place_name,
+)
 
 DEPTH = 32  # an event further from its first cause is a loop
 WARN_EVERY_MS = 60_000
@@ -201,9 +210,7 @@ class Intake:
         if not starts:
             self._keep_unwanted(plan)
             if plan.repeats is not None:
-                plan.receipt = Receipt(
-                    plan.repeats.event, plan.repeats.executions, duplicate=True
-                )
+                plan.receipt = Receipt(plan.repeats.event, plan.repeats.executions, duplicate=True)
             return
         self._store_event(weft.write, plan, tuple(starts))
         wait = received.wait and len(starts) == 1
@@ -310,6 +317,8 @@ class Intake:
         write.events.append(plan.event(plan.id, received.data))
         if received.position is not None:
             write.positions.append((plan.instance, received.position))
+        for name, place in received.places.items():
+            write.positions.append((place_name(plan.instance, name), place))
         if received.identity is not None:
             row = Identity(plan.instance, received.identity, plan.id, starts, received.digest, None)
             self._identities.record(write, row)
@@ -349,7 +358,8 @@ class Intake:
     def _keep_unwanted(self, plan: Plan) -> None:
         self._meter.unwanted += 1
         stopped = {  # what was to start and did not is a repeat under `dedup`
-            one.candidate.flow.name: one.reason or ("duplicate" if one.verdict == "started" else one.verdict)
+            one.candidate.flow.name: one.reason
+            or ("duplicate" if one.verdict == "started" else one.verdict)
             for one in plan.decisions
         }
         self._unwanted(Unwanted(plan.event(plan.id, plan.received.data), stopped))

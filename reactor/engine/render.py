@@ -9,6 +9,7 @@ from reactor.expr.template import Template
 from reactor.model.flow import ActionStep, Flow
 
 MASK = "***"
+_PATH = "event.data.path"
 _FROM_OUTSIDE = frozenset(
     {"event", "events", "incoming", "steps", "state", "error", "item", "index", "branches"}
 )
@@ -64,7 +65,7 @@ class Rendering:
         """For each `authored` field: how its text begins, as far as no event data wrote it."""
         if not step.authored:
             return {}
-        found = step.config.beginnings(self._real(step.config), self._written_by_data)
+        found = step.config.beginnings(self._real(step.config), self._authors_part)
         return {
             place: text for place, text in found.items() if place.partition(".")[0] in step.authored
         }
@@ -106,6 +107,19 @@ class Rendering:
     def _real(self, template: Template) -> dict[str, Any]:
         wanted = {path[1] for path in template.paths if path[0] == "secrets" and len(path) > 1}
         return {**self.names, "secrets": {name: self._secret(name) for name in wanted}}
+
+    def _authors_part(self, expression: Expression) -> str | None:
+        """How the value of an expression begins, as far as no data wrote it; None for all of it."""
+        if not self._written_by_data(expression):
+            return None
+        if expression.text.strip() != _PATH:
+            return ""
+        # The path of a file that a trigger found lies below what the trigger's author wrote.
+        event = self.names.get("event") or {}
+        below, path = event.get("below"), expression.evaluate(self.names)
+        if not isinstance(below, str) or not isinstance(path, str):
+            return ""
+        return below if below == "./" or path.startswith(below) else ""
 
     def _written_by_data(self, expression: Expression) -> bool:
         """Whether an expression gives what came from outside: events, results, shared state."""

@@ -15,6 +15,7 @@ from reactor.expr.values import MAX_BUILT, to_text
 Path = tuple[str | int, ...]
 Strict = bool | Callable[[Path], bool]
 Report = Callable[[Path, Mistake], None]
+Begins = Callable[[Expression], str | None]
 
 _OPEN = "${{"
 
@@ -42,10 +43,11 @@ class Template:
         """
         return self._value
 
-    def beginnings(
-        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
-    ) -> dict[str, str]:
-        """For each text inside, by its dotted place: how it begins, up to what is untrusted."""
+    def beginnings(self, names: Mapping[str, Any], begins: Begins, at: str = "") -> dict[str, str]:
+        """For each text inside, by its dotted place: how it begins, up to what data wrote.
+
+        `begins` says of an expression which beginning of its value is safe, None for all of it.
+        """
         return _beginnings(self._value, at)
 
     @property
@@ -65,11 +67,9 @@ class _Whole(Template):
     def render(self, names: Mapping[str, Any], *, strict: Strict = False, at: Path = ()) -> Any:
         return self._value.evaluate(names)
 
-    def beginnings(
-        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
-    ) -> dict[str, str]:
-        if untrusted(self._value):
-            return {at: ""}
+    def beginnings(self, names: Mapping[str, Any], begins: Begins, at: str = "") -> dict[str, str]:
+        if (begun := begins(self._value)) is not None:
+            return {at: begun}
         return _beginnings(self._value.evaluate(names), at)
 
     @property
@@ -102,15 +102,17 @@ class _Mixed(Template):
             raise EvaluationError("the text would be over 1 MiB")
         return "".join(texts)
 
-    def beginnings(
-        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
-    ) -> dict[str, str]:
-        begins = ""
+    def beginnings(self, names: Mapping[str, Any], begins: Begins, at: str = "") -> dict[str, str]:
+        whole = ""
         for part in self._value:
-            if type(part) is not str and untrusted(part):
-                break
-            begins += part if type(part) is str else to_text(part.evaluate(names))
-        return {at: begins}
+            if type(part) is str:
+                whole += part
+                continue
+            begun = begins(part)
+            if begun is not None:
+                return {at: whole + begun}
+            whole += to_text(part.evaluate(names))
+        return {at: whole}
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -133,11 +135,9 @@ class _Map(Template):
             for key, each in self._value.items()
         }
 
-    def beginnings(
-        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
-    ) -> dict[str, str]:
+    def beginnings(self, names: Mapping[str, Any], begins: Begins, at: str = "") -> dict[str, str]:
         return _joined(
-            each.beginnings(names, untrusted, f"{at}.{key}" if at else key)
+            each.beginnings(names, begins, f"{at}.{key}" if at else key)
             for key, each in self._value.items()
         )
 
@@ -162,11 +162,9 @@ class _List(Template):
             for place, each in enumerate(self._value)
         ]
 
-    def beginnings(
-        self, names: Mapping[str, Any], untrusted: Callable[[Expression], bool], at: str = ""
-    ) -> dict[str, str]:
+    def beginnings(self, names: Mapping[str, Any], begins: Begins, at: str = "") -> dict[str, str]:
         return _joined(
-            each.beginnings(names, untrusted, f"{at}.{place}")
+            each.beginnings(names, begins, f"{at}.{place}")
             for place, each in enumerate(self._value)
         )
 

@@ -1,18 +1,15 @@
 """Says when flow files have changed, once they are quiet for a moment."""
 
 import asyncio
-import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
-from watchfiles import awatch
+from reactor.plugin.watching import hints
 
 SUFFIXES = (".yaml", ".yml")
 LONGEST_RESTLESS_SECS = 2.0
-_LOOK_SECS = 1.0
-_LOG = logging.getLogger(__name__)
 
 Signature = tuple[int, int, int, int]
 Snapshot = Mapping[str, Signature]
@@ -48,60 +45,12 @@ async def watch(
     every `rescan_secs` it looks anyway. The folder may be missing, be replaced, or be a link.
     """
     seen = await asyncio.to_thread(snapshot, folder) if seen is None else seen
-    async with aclosing(_hints(folder, quiet_secs, rescan_secs)) as hints:
-        async for _ in hints:
+    looks = hints(
+        folder, quiet_secs=quiet_secs, restless_secs=LONGEST_RESTLESS_SECS, rescan_secs=rescan_secs
+    )
+    async with aclosing(looks):
+        async for _ in looks:
             now = await asyncio.to_thread(snapshot, folder)
             if now != seen:
                 seen = now
                 changed()
-
-
-async def _hints(folder: Path, quiet_secs: float, rescan_secs: float) -> AsyncGenerator[None, None]:
-    polling: bool | None = None
-    while True:
-        # What happened before the watch began is not told: look once now, and at its first turn.
-        yield
-        place, identity = _nearest(folder), _identity(folder)
-        idle_secs = rescan_secs
-        try:
-            watched = awatch(
-                place,
-                recursive=place == folder,
-                watch_filter=None,
-                step=round(quiet_secs * 1000),
-                debounce=round(LONGEST_RESTLESS_SECS * 1000),
-                rust_timeout=round(_LOOK_SECS * 1000),
-                yield_on_timeout=True,
-                force_polling=polling,
-            )
-            async with aclosing(watched) as batches:
-                async for changes in batches:
-                    if _identity(folder) != identity:
-                        break
-                    idle_secs += _LOOK_SECS
-                    if changes or idle_secs >= rescan_secs:
-                        idle_secs = 0.0
-                        yield
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            if polling:
-                raise
-            # Out of inotify watches, or a file system without them.
-            _LOG.warning("watching by polling", extra={"folder": str(folder), "error": str(error)})
-            polling = True
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Which folder it is now: another one with the same name has another identity."""
-    try:
-        status = folder.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that is there."""
-    absolute = folder.absolute()
-    return next((place for place in (folder, *absolute.parents) if place.is_dir()), Path("/"))

@@ -4,6 +4,7 @@ As a source received it, as the store keeps it, and what became of it.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -16,9 +17,9 @@ class Received(Struct, frozen=True, kw_only=True, gc=False):
     unique per
     source instance; `digest` (of the body) tells a repeat from another body under the same
     identity.
-    `position` is stored in the same commit. `undecodable` says why raw `data` could not be
-    decoded: it goes to
-    the dead letters. `wait` asks for the outcome of the execution.
+    `position` is stored in the same commit, and so are `places`: positions by name, for sources
+    that follow many things at once; None forgets one. `undecodable` says why raw `data` could not
+    be decoded: it goes to the dead letters. `wait` asks for the outcome of the execution.
     """
 
     data: Any
@@ -29,6 +30,7 @@ class Received(Struct, frozen=True, kw_only=True, gc=False):
     digest: bytes | None = None
     time_ms: int | None = None
     position: Any = None
+    places: Mapping[str, Any] = {}
     undecodable: str | None = None
     parent: int | None = None
     depth: int = 0

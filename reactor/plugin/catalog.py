@@ -11,6 +11,7 @@ from reactor.plugin.spec import Spec
 # Each word of the language and the connector that has it. PyInstaller reads this table too.
 SOURCES: Mapping[str, str] = {
     "http": "reactor.connectors.http.source",
+    "file": "reactor.connectors.file.source",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -27,13 +28,13 @@ ACTIONS: Mapping[str, str] = {
     "stop": "reactor.connectors.own",
     "http": "reactor.connectors.http.action",
     "shell": "reactor.connectors.shell",
-    "file.read": "reactor.connectors.file",
-    "file.write": "reactor.connectors.file",
-    "file.append": "reactor.connectors.file",
-    "file.move": "reactor.connectors.file",
-    "file.copy": "reactor.connectors.file",
-    "file.delete": "reactor.connectors.file",
-    "file.list": "reactor.connectors.file",
+    "file.read": "reactor.connectors.file.actions",
+    "file.write": "reactor.connectors.file.actions",
+    "file.append": "reactor.connectors.file.actions",
+    "file.move": "reactor.connectors.file.actions",
+    "file.copy": "reactor.connectors.file.actions",
+    "file.delete": "reactor.connectors.file.actions",
+    "file.list": "reactor.connectors.file.actions",
     "csv.read": "reactor.connectors.csv",
     "csv.write": "reactor.connectors.csv",
     "python": "reactor.connectors.python",
@@ -42,7 +43,6 @@ ACTIONS: Mapping[str, str] = {
 LATER_SOURCES = frozenset(
     [
         "schedule",
-        "file",
         "poll",
         "kafka",
         "nats",

@@ -149,12 +149,32 @@ class SourceContext(Protocol):
         """Connections opened once."""
         ...
 
+    @property
+    def files(self) -> Files:
+        """Where relative paths start."""
+        ...
+
     def up(self, detail: str = "") -> None:
         """Say that the source works; until then it counts as starting."""
         ...
 
     async def position(self) -> Any:
         """The last position stored with an event of this instance, or None."""
+        ...
+
+    async def places(self) -> dict[str, Any]:
+        """The positions by name (`Received.places`) of this instance."""
+        ...
+
+    async def keep(self, places: Mapping[str, Any], *, position: Any = None) -> None:
+        """Store positions that no event carries, in one commit: what no flow wanted was seen too.
+
+        A place of None is forgotten; a position of None stays as it was.
+        """
+        ...
+
+    async def wait(self, secs: float) -> None:
+        """Return after so many seconds."""
         ...
 
     def connection(self, kind: str, name: str | None) -> Connection:

@@ -123,6 +123,11 @@ class FlowFile(Struct, frozen=True):
     text: str | None
 
 
+def place_name(instance: str, name: str) -> str:
+    """Under which name a source instance's position of one of its things stands."""
+    return f"{instance}\t{name}"
+
+
 class Write(Struct):
     """Rows that are stored together or not at all. Applied in the order of the fields.
 
@@ -226,6 +231,10 @@ class Store(Protocol):
 
     async def position(self, instance: str) -> Any:
         """The last position of a source instance, or None."""
+        ...
+
+    async def places(self, instance: str) -> dict[str, Any]:
+        """The positions that a source instance keeps by name (see `place_name`)."""
         ...
 
     async def set_position(self, instance: str, value: Any) -> None:

@@ -5,7 +5,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from reactor.model.execution import State
-from reactor.store import FlowFile, Open, StateValue, Version
+from reactor.store import FlowFile, Open, StateValue, Version, place_name
 from reactor.store.blobs import Blobs
 from reactor.store.codec import decode
 from reactor.store.retention import flows
@@ -144,6 +144,16 @@ def position(connection: Connection, instance: str) -> Any:
     """The last position of a source instance."""
     sql = "SELECT value FROM positions WHERE instance = ?"
     return _value(connection.execute(sql, (instance,)).fetchone())
+
+
+def places(connection: Connection, instance: str) -> dict[str, Any]:
+    """The positions that a source instance keeps by name."""
+    first = place_name(instance, "")
+    # All names with this beginning: the tab at its end counted up by one is the first other name.
+    after = first[:-1] + chr(ord(first[-1]) + 1)
+    sql = "SELECT instance, value FROM positions WHERE instance >= ? AND instance < ?"
+    rows = connection.execute(sql, (first, after))
+    return {name[len(first) :]: decode(value) for name, value in rows}
 
 
 def meta(connection: Connection, key: str) -> Any:

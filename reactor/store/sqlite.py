@@ -180,6 +180,10 @@ class SqliteStore:
         """The last position of a source instance, or None."""
         return await self._reader.run(reads.position, instance)
 
+    async def places(self, instance: str) -> dict[str, Any]:
+        """The positions that a source instance keeps by name."""
+        return await self._reader.run(reads.places, instance)
+
     async def set_position(self, instance: str, value: Any) -> None:
         """Move a source instance by hand; None forgets it."""
         self.submit(Write(positions=[(instance, value)]))

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from reactor.clock import to_ms
-from reactor.connectors.file import (
+from reactor.connectors.file.actions import (
     file_append,
     file_copy,
     file_delete,
