@@ -41,6 +41,8 @@ _AUTHORS_HOST = "the author's, private addresses too"
 _ANYONES_HOST = "from event data, public addresses only"
 _AUTHORS_PATH = "the author's"
 _ANYONES_PATH = "from event data, never out of"
+_TRIGGERS_PATH = "the file of the trigger, never out of the fixed part of the trigger's path"
+_FOUND = re.compile(r"\s*\$\{\{\s*event\.data\.path\s*\}\}")
 
 
 class Stage(Struct, frozen=True):
@@ -214,6 +216,8 @@ def _reach(step: Step, written: Mapping[str, Any], flow: Flow) -> Iterator[str]:
             if step.action == "http":
                 alone = whole or _HOST.match(begins)
                 yield f"host: {_AUTHORS_HOST if alone else _ANYONES_HOST}"
+            elif _FOUND.match(text) and any(each.source == "file" for each in flow.triggers):
+                yield f"path: {_TRIGGERS_PATH}"
             else:
                 folder = begins[: begins.rfind("/") + 1] or "the working folder"
                 yield f"path: {_AUTHORS_PATH if whole else f'{_ANYONES_PATH} {folder}'}"

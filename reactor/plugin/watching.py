@@ -41,6 +41,7 @@ async def hints(
                 rust_timeout=round(_LOOK_SECS * 1000),
                 yield_on_timeout=True,
                 force_polling=polling,
+                ignore_permission_denied=True,
             )
             async with aclosing(watched) as batches:
                 async for changes in batches:

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ class Ears:
         self.kept = 0
         self.wanted: Callable[[Received], bool] = lambda _: True
         self.crash_after: int | None = None
+        self.ended = False
         self.happened = asyncio.Event()
 
     async def __call__(self, received: Received) -> Receipt:
@@ -67,6 +69,11 @@ class Ears:
             else:
                 self.places[name] = msgpack.decode(msgpack.encode(place))
 
+    def end(self, _: "asyncio.Task[None]") -> None:
+        """The source has ended."""
+        self.ended = True
+        self.happened.set()
+
     @property
     def data(self) -> list[Any]:
         """What the events hold."""
@@ -85,7 +92,7 @@ class Ears:
                     self.happened.clear()
                     await self.happened.wait()
         except TimeoutError:
-            pytest.fail(f"{what}: not within {PATIENCE_SECS} s; heard {self.data}")
+            pytest.fail(f"{what}: not within {PATIENCE_SECS} s; heard {len(self.heard)}: {self.data[-9:]}")
 
 
 class Context:
@@ -138,7 +145,8 @@ class Folder:
         assert file.run is not None
         run = file.run(decode(config, file.config), self.ears, self.context)
         task = asyncio.create_task(run)
-        task.add_done_callback(lambda _: self.ears.happened.set())
+        self.ears.ended = False
+        task.add_done_callback(self.ears.end)
         try:
             await self.ears.until(lambda: self.context.detail or task.done(), "the first look")
             yield self.ears
@@ -167,18 +175,22 @@ async def folder(tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
-def plain_user(folder: Folder) -> Iterator[None]:
+async def plain_user(folder: Folder) -> AsyncIterator[None]:
     """Rights count for this test, also where root runs it."""
     if os.geteuid() != 0:
         yield
         return
-    # The folders above belong to root alone, so the base is reached from inside.
-    before = Path.cwd()
-    os.chdir(folder.base)
-    for path in (folder.base, folder.inbox):
-        os.chown(path, NOBODY, NOBODY)
-    folder.context.files = Files(base=".")
-    os.seteuid(NOBODY)
-    yield
-    os.seteuid(0)
-    os.chdir(before)
+    async with folder.watched("inbox/warm") as ears:  # what is imported late is now
+        folder.drop("warm")
+        await ears.until(lambda: ears.heard, "the source at work")
+    with TemporaryDirectory() as open_to_all:  # the folders above the test's own are root's alone
+        folder.base = Path(open_to_all)
+        folder.inbox = folder.base / "inbox"
+        folder.inbox.mkdir()
+        for path in (folder.base, folder.inbox):
+            os.chown(path, NOBODY, NOBODY)
+        folder.ears = Ears()
+        folder.context = Context(folder.ears, folder.base)
+        os.seteuid(NOBODY)
+        yield
+        os.seteuid(0)

@@ -132,8 +132,7 @@ async def test_a_crash_between_commit_and_answer_tells_nothing_twice(folder):
     folder.ears.crash_after = 1
     with pytest.raises(Crashed):
         async with folder.watched() as ears:
-            await ears.until(lambda: len(ears.batches) == 1, "the first batch")
-            await ears.until(lambda: ears.crash_after is None, "the crash")
+            await ears.until(lambda: ears.ended, "the crash")
     heard = len(folder.ears.heard)
 
     async with folder.watched() as ears:
