@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from reactor.daemon.outside import Opened
+from reactor.daemon.outside import Opened, named_secrets
+from reactor.loading.load import Loading, load_text
+from reactor.plugin.catalog import Catalog
+from reactor.settings import ConnectionSettings, Settings
 
 
 class Door:
@@ -28,6 +31,21 @@ class Door:
         self.opened += 1
         yield self
         self.closed += 1
+
+
+def test_secrets_are_found_where_they_are_named() -> None:
+    """Flows and connections, with a dot or in brackets."""
+    text = (
+        "flow: f\nwhen: {http: {path: /f, verify: {bearer: '${{ secrets.one }}'}}}\n"
+        "do:\n  - http: {post: 'http://h/${{ secrets[\"two-2\"] }}'}\n"
+    )
+    loaded = load_text(text, "f.yaml", Loading(catalog=Catalog()))
+    config = {"base": "http://x/${{ secrets.three }}"}
+    settings = Settings(connections={"main": ConnectionSettings("http", config)})
+
+    found = named_secrets(loaded.flows, settings)
+
+    assert found == {"one", "two-2", "three"}
 
 
 async def test_a_thing_is_opened_once() -> None:

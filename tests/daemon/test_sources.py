@@ -87,7 +87,7 @@ class House:
 async def house() -> AsyncIterator[House]:
     """Sources under supervision, with a store in memory."""
     made, clock = House(), SystemClock()
-    store = await open_memory(on_failure=pytest.fail, clock=clock)
+    store = await open_memory(on_failure=lambda error: pytest.fail(str(error)), clock=clock)
     supervisor = Supervisor(
         clock=clock, chance=lambda: 0.0, wait=asyncio.sleep, redact=lambda text: text
     )

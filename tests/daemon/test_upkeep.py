@@ -32,8 +32,12 @@ async def served(
     world = World(text, store=store, clock=clock)
     world.loading = replace(world.loading, defaults=settings.defaults_for_flows())
     async with world:
-        yield world, Upkeep(world.engine, settings)
+        yield world, Upkeep(world.engine, settings, renew=nothing)
     await store.close(clean=True)
+
+
+async def nothing() -> None:
+    """There are no secrets to renew."""
 
 
 def fail(error: Exception) -> None:
