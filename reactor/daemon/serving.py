@@ -1,6 +1,7 @@
 """One life of the daemon: open, recover, serve, reload, drain, close."""
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -90,6 +91,8 @@ class Daemon:
             self._log.warning(str(problem))
         async with self.serving():
             self._show_a_try()
+            # What is there now stays: the collector need not walk it again and again.
+            gc.freeze()
             await self.stopping.wait()
         if self.failure is not None:
             raise self.failure
