@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+
 from load import ORDER
 from measure import Row, Size, spread
-
 from reactor.clock import SystemClock
 from reactor.engine.core import Engine
 from reactor.errors import StorageFailed
@@ -80,7 +80,7 @@ async def run_flows(state: Path, count: int) -> tuple[float, int]:
             places.clear()
             began = time.perf_counter()
             await _offer(world.engine, count)
-            while not world.engine.idle:
+            while not world.engine.idle:  # noqa: ASYNC110 (nobody is told when all is done)
                 await asyncio.sleep(0.001)
             secs = time.perf_counter() - began
             commits = places["after the commit"]
