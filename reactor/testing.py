@@ -53,7 +53,7 @@ class World:
 
     `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by
     itself but what needs no time; `advance` lets it pass. A store given by hand outlives the world:
-    that is a restart.
+    that is a restart. `held` says how many attempts hang until time passes or the test lets them go.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class World:
         env: Mapping[str, str] | None = None,
         chance: Callable[[], float] = lambda: 0.5,
         limits: Any = None,
+        held: Callable[[], int] = lambda: 0,
     ) -> None:
         self.clock = clock or HandClock()
         self.catalog = Catalog(specs)
@@ -76,6 +77,7 @@ class World:
         self._env = dict(env or {})
         self._chance = chance
         self._limits = limits
+        self._held = held
         self._failure: StorageFailed | None = None
         self.store: SqliteStore
         self.engine: Engine
@@ -145,21 +147,19 @@ class World:
             await _turn_of_the_loop()
             if self._failure is not None:
                 raise self._failure
-            if self.engine.idle:
+            if self._at_rest():
                 self.engine.turn()
                 await _turn_of_the_loop()
-                if self.engine.idle:
+                if self._at_rest():
                     return
         raise TimeoutError("the world does not come to rest: a loop of events?")
 
     async def advance(self, span: str) -> None:
         """Let time pass, stopping wherever something is due."""
         end_ms = self.clock.now_ms() + round(parse_duration(span) * 1000)
-        while True:
-            next_ms = await self._next_ms()
-            if next_ms is None or next_ms > end_ms:
-                break
-            self.clock.turn(max(0, next_ms - self.clock.now_ms()))
+        await self._due()
+        while (next_ms := await self._next_ms(end_ms)) is not None:
+            self.clock.turn(next_ms - self.clock.now_ms())
             await self._due()
         self.clock.turn(end_ms - self.clock.now_ms())
         await self._due()
@@ -173,18 +173,21 @@ class World:
         """The states of all executions, in the order in which they were accepted."""
         return [execution.state.word for execution in await self.executions(flow)]
 
-    async def _next_ms(self) -> int | None:
-        times = []
+    async def _next_ms(self, end_ms: int) -> int | None:
+        """When something is due next; what was due and waits for a slot is not due again."""
+        now_ms = self.clock.now_ms()
+        times = [due_ms for due_ms, _ in await self.store.due(end_ms, limit=MOST_TURNS)]
         if (secs := self.engine.next_turn_secs()) is not None:
-            times.append(self.clock.now_ms() + round(secs * 1000))
-        if (due := await self.store.next_due()) is not None:
-            times.append(due)
-        return min(times, default=None)
+            times.append(now_ms + max(1, round(secs * 1000)))
+        return min((time for time in times if now_ms < time <= end_ms), default=None)
 
     async def _due(self) -> None:
         await self.engine.desk.reconcile()
         self.engine.turn()
         await self.settle()
+
+    def _at_rest(self) -> bool:
+        return self.engine.calm and self.engine.attempts == self._held()
 
     def _compile(self, version: Version) -> Flow:
         return load_document(version.document, self.loading)

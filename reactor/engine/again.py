@@ -7,13 +7,14 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from reactor.engine.core import Engine
+from reactor.engine.inputs import checked
 from reactor.engine.router import Candidate, Router
-from reactor.errors import NotFound, UsageError
+from reactor.errors import EvaluationError, NotFound, UsageError
 from reactor.ids import id_text
 from reactor.model.event import Event, Receipt, Received, Started
 from reactor.model.execution import Entry, Execution, State
 from reactor.model.flow import Flow, Trigger
-from reactor.store import End, NewExecution, Write
+from reactor.store import End, NewExecution, Open, Write
 
 
 async def retry(
@@ -40,7 +41,7 @@ async def retry(
         raise UsageError(f"{id_text('exe', execution)} is {row.state.word}: cancel it first")
     flow = await _flow(engine, row, version)
     number = engine.ids.next()
-    journal = _kept(old.journal) if start == "failed" else ()
+    journal = _kept(old) if start == "failed" else ()
     fresh = replace(
         row,
         id=number,
@@ -84,8 +85,8 @@ async def start(
     if flow is None:
         raise NotFound(f"no flow is called {name!r}: `reactor flows` lists them")
     chosen = _trigger(flow, trigger)
-    if chosen.source == "call" and data is None:
-        data = dict(inputs)
+    if chosen.source == "call":
+        data = checked(flow, inputs if data is None else data)
     elif inputs:
         raise UsageError(
             f"trigger {chosen.id!r} of flow {name!r} takes data, not inputs: --data JSON"
@@ -108,7 +109,10 @@ async def _start(engine: Engine, candidate: Candidate, received: Received) -> Re
         if not answer.done():
             answer.set_result(receipt)
 
-    engine.intake.start_by_hand(candidate, received, done)
+    try:
+        engine.intake.start_by_hand(candidate, received, done)
+    except EvaluationError as error:
+        raise UsageError(f"the key of flow {candidate.flow.name!r}: {error}") from error
     return await answer
 
 
@@ -126,6 +130,18 @@ async def drop(engine: Engine, execution: int | None, dead: int) -> None:
 def receipt_of(event: int, flow: str, execution: int) -> Receipt:
     """What a retry is answered with."""
     return Receipt(event, (Started(flow, execution),))
+
+
+async def emit(
+    engine: Engine, type_: str, data: Any, *, key: str | None, id_: str | None
+) -> Receipt:
+    """Accept an event of source `event`; an id that came before is a duplicate."""
+    refusal = engine.intake.refusal()
+    if refusal is not None:
+        raise refusal
+    identity = None if id_ is None else f"id:{type_}:{id_}"
+    received = Received(data=data, type=type_, key=key, identity=identity)
+    return await engine.emitter("event")(received)
 
 
 async def emit_again(engine: Engine, event: Event) -> Receipt:
@@ -162,11 +178,13 @@ async def _flow(engine: Engine, row: Execution, version: str) -> Flow:
     return flow
 
 
-def _kept(journal: tuple[Entry, ...]) -> tuple[Entry, ...]:
+def _kept(old: Open) -> tuple[Entry, ...]:
     """What a retry from the failed step builds on: all results of `do` but the failure."""
+    journal, error = old.journal, old.execution.error
     done = [entry for entry in journal if entry.kind == "done" and entry.path.startswith("do.")]
     failed = [entry for entry in done if entry.value["status"] == "failed"]
-    last = failed[-1] if failed else None
+    # An error of no step (a cancel, a timeout) leaves those that failed and were let go as they are.
+    last = failed[-1] if failed and error is not None and error.step is not None else None
     kept = {entry.path for entry in done if entry is not last}
     return tuple(
         entry for entry in journal if entry.kind in ("vars", "reply") or entry.path in kept

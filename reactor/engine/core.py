@@ -16,6 +16,7 @@ from reactor.engine.intake import Intake, Limits
 from reactor.engine.making import Maker
 from reactor.engine.meter import Meter
 from reactor.engine.perform import Performer
+from reactor.engine.recovery import recover
 from reactor.engine.router import Router, Surroundings
 from reactor.engine.runner import Runner
 from reactor.engine.state import SharedState
@@ -126,8 +127,9 @@ class Engine:
     async def start(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> int:
         """Serve these flows and take up what was left open; how many executions that was."""
         self.shared.load(await self.store.state_values())
-        self.serve(flows, paused=paused)
-        return await self.desk.recover()
+        found = list(flows)
+        self.serve(found, paused=paused)
+        return await recover(self.desk, self.store, found)
 
     def serve(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> None:
         """Swap the flows; executions under way keep the version they began with."""
@@ -161,10 +163,15 @@ class Engine:
         return Surroundings(self.outside.env, self.shared.committed)
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is under way that needs no time: no attempt, no commit, no loading."""
-        busy = self.runner.busy or self.desk.busy or bool(self._cancels)
+    def calm(self) -> bool:
+        """Whether nothing of ours is under way that needs no time: no commit, no loading."""
+        busy = self.runner.looking or self.desk.busy or bool(self._cancels)
         return not busy and self.store.pressure().rows == 0
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts at outside steps are under way."""
+        return self.runner.attempts
 
     def turn(self) -> None:
         """Do everything that is due now."""

@@ -1,9 +1,10 @@
 """Where an execution goes after `do`: output, `on_error`, dead letter, `finally`, end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from reactor.engine.failures import plain
+from reactor.engine.state import detached
 from reactor.engine.turns import Ended
 from reactor.errors import EvaluationError
 from reactor.model.execution import Failure, State
@@ -23,6 +24,7 @@ class Course:
         self,
         flow: Flow,
         names: dict[str, Any],
+        history: Mapping[tuple[str, str], Any],
         walk: Callable[[tuple[AnyStep, ...], Ended], None],
         note: Callable[[str, str, Any], None],
     ) -> None:
@@ -32,6 +34,7 @@ class Course:
         self.output: Any = None
         self._flow = flow
         self._names = names
+        self._history = history
         self._walk = walk
         self._note = note
         self._verdict = State.OK
@@ -62,6 +65,8 @@ class Course:
         if error.kind == "cancelled":
             self._verdict = State.CANCELLED
             self.close()
+        elif self.phase == "dead_letter":
+            self.close()
         else:
             self._dead_letter()
 
@@ -85,10 +90,14 @@ class Course:
     def _compute_output(self) -> Failure | None:
         if self._flow.output is None:
             return None
+        if ("", "output") in self._history:
+            self.output = self._history["", "output"]
+            return None
         try:
-            self.output = self._flow.output.render(self._names)
+            output = self._flow.output.render(self._names)
         except EvaluationError as error:
             return Failure(step=None, kind="type", message=f"output: {error}")
+        self.output = detached(output) if "state" in self._flow.output.roots else output
         self._note("", "output", self.output)
         return None
 

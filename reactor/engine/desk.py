@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from reactor.clock import Clock
-from reactor.engine.ending import dead_letter
 from reactor.engine.lanes import Lane
 from reactor.engine.meter import Meter
 from reactor.engine.router import view_of
@@ -19,9 +18,6 @@ from reactor.model.flow import Flow, Run
 from reactor.store import Change, End, Open, Store, Version, Write
 
 PAGE = 500
-LONE_CRASHES = 3  # from here on an execution runs alone
-MOST_CRASHES = LONE_CRASHES + 5
-LONE_SECS = 30.0
 
 
 class Desk:
@@ -52,6 +48,8 @@ class Desk:
         self._loading: asyncio.Task[None] | None = None
         self._refilling: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._watching = 0  # how many of them only watch an execution
+        self._held = False
         self._log = logging.getLogger("reactor.desk")
 
     def use(self, runner: Runner) -> None:
@@ -61,7 +59,20 @@ class Desk:
     @property
     def busy(self) -> bool:
         """Whether executions are being brought back."""
-        return bool(self._tasks)
+        return len(self._tasks) > self._watching
+
+    def hold(self) -> None:
+        """Start nothing more, in no lane, until `let_go`."""
+        self._held = True
+        for lane in self._lanes.values():
+            lane.paused = True
+
+    def let_go(self) -> None:
+        """Start what may start."""
+        self._held = False
+        for lane in list(self._lanes.values()):
+            lane.paused = False
+            lane.turn()
 
     @property
     def lanes(self) -> dict[str, Lane]:
@@ -76,6 +87,7 @@ class Desk:
             lane = Lane(
                 Run() if current is None else current.run, lambda number: self._start(flow, number)
             )
+            lane.paused = self._held
             self._lanes[flow] = lane
         return lane
 
@@ -84,18 +96,21 @@ class Desk:
         for name, lane in self._lanes.items():
             flow = self._current(name)
             if flow is not None:
-                lane.refit(flow.run)
+                if lane.refit(flow.run):
+                    self.own(self._read_again(name))
+                else:
+                    lane.turn()
 
     # ---- whose turn it is
 
     def _start(self, flow: str, execution: int) -> None:
         self._turn.append(execution)
         if self._loading is None:
-            self._loading = self._own(self._load())
+            self._loading = self.own(self._load())
         lane = self._lanes[flow]
         if lane.more and lane.queued < PAGE and flow not in self._refilling:
             self._refilling.add(flow)
-            self._own(self._refill(flow))
+            self.own(self.refill(flow))
 
     async def _load(self) -> None:
         try:
@@ -107,18 +122,23 @@ class Desk:
         finally:
             self._loading = None
 
-    async def _resume(self, opened: Open) -> None:
+    async def _resume(self, opened: Open, *, stop: Failure | None = None) -> None:
         row = opened.execution
-        runner = self._need_runner()
-        if row.state.ended or row.id in runner.live:
+        runner = self.runner
+        if row.id in runner.live:
+            return
+        if row.state.ended:
             self.lane(row.flow).release(row.id, row.key)
             return
         try:
             flow = await self.version(row.version)
         except ReactorError as error:
-            self._set_aside(row, f"needs_attention: {error}")
+            if stop is None:
+                self._set_aside(row, f"needs_attention: {error}")
+            else:
+                self._end_unstarted(opened, stop)
             return
-        runner.resume(opened, flow, view_again(opened.event, row))
+        runner.resume(opened, flow, view_again(opened.event, row), stop=stop)
 
     def _set_aside(self, row: Execution, reason: str) -> None:
         facts = {"flow": row.flow, "execution": id_text("exe", row.id), "reason": reason}
@@ -130,17 +150,48 @@ class Desk:
         lane.park(row.id)
         lane.turn()
 
-    async def _refill(self, flow: str) -> None:
+    async def refill(self, flow: str) -> None:
+        """Know more of the queued executions that are left to the store."""
         lane = self._lanes[flow]
+        self._refilling.add(flow)
         try:
-            await self.settled()
-            page = await self._store.backlog(flow, after=lane.last, limit=PAGE)
-            lane.more = len(page) == PAGE
-            for number, key in page:
-                lane.enqueue(number, key)
+            wanted = True
+            while wanted:
+                lane.begin_reading()
+                await self.settled()
+                page = await self._store.backlog(flow, after=lane.last, limit=PAGE)
+                wanted = lane.read(page, whole=len(page) < PAGE)
         finally:
             self._refilling.discard(flow)
         lane.turn()
+
+    async def _read_again(self, flow: str) -> None:
+        """Take keys and queue of a flow from the store: they were counted otherwise before."""
+        await self.settled()
+        await self.own_keys(flow)
+        await self.refill(flow)
+
+    async def own_keys(self, flow: str) -> None:
+        """Let open executions have their keys, and failed ones that hold them (`on_fail: hold`)."""
+        lane, runner = self.lane(flow), self.runner
+        if lane.run.mode == "parallel":
+            return
+        if lane.run.hold_on_fail:
+            for number, key in await self._store.held_keys(flow):
+                lane.own(number, key)
+        for number, key, state in await self._store.open_keys(flow):
+            if state is State.WAITING or number in runner.live:
+                lane.own(number, key)
+
+    async def alone(self, opened: Open, limit_secs: float) -> None:
+        """Run one execution; return when it stored something, left, or the time is over."""
+        self.lane(opened.execution.flow).occupy(opened.execution.id)
+        await self._resume(opened)
+        self._watching += 1
+        try:
+            await self.runner.quiet(opened.execution.id, limit_secs)
+        finally:
+            self._watching -= 1
 
     async def settled(self) -> None:
         """Everything submitted so far is on disk."""
@@ -164,86 +215,11 @@ class Desk:
         for flow in flows:
             self._versions[flow.version] = flow
 
-    # ---- boot
-
-    async def recover(self) -> int:
-        """Take up what the last run left running; how many executions that was.
-
-        They are queued again with one more crash. From the third crash on an execution runs alone,
-        before everything else; five crashes while alone make it a dead letter. Queued ones are read
-        as slots allow.
-        """
-        found, after = 0, 0
-        suspects: list[Execution] = []
-        while page := await self._store.open_executions((State.RUNNING,), after=after, limit=PAGE):
-            write = Write()
-            for opened in page:
-                after = opened.execution.id
-                found += 1
-                self._take_up(write, opened.execution, suspects)
-            self._store.submit(write)
-        await self._run_alone(suspects)
-        await self._own_keys()
-        for flow, counts in (await self._store.open_counts()).items():
-            if counts.get(State.QUEUED):
-                self.lane(flow).more = True
-                await self._refill(flow)
-        for lane in list(self._lanes.values()):
-            lane.turn()
-        return found
-
-    def _take_up(self, write: Write, row: Execution, suspects: list[Execution]) -> None:
-        crashes = row.crashes + 1
-        if crashes > MOST_CRASHES:
-            self._give_up(write, row)
-            return
-        change = Change(row.id, State.RUNNING, None, None, row.started_ms, crashes)
-        write.changes.append(change)
-        if crashes >= LONE_CRASHES:
-            suspects.append(row)
-            return
-        lane = self.lane(row.flow)
-        lane.own(row.id, row.key)
-        lane.resume(row.id)
-
-    async def _own_keys(self) -> None:
-        for flow in await self._store.open_counts():
-            lane = self.lane(flow)
-            if lane.run.mode == "parallel":
-                continue
-            for number, key, state in await self._store.open_keys(flow):
-                if state is State.WAITING:
-                    lane.own(number, key)
-
-    async def _run_alone(self, suspects: list[Execution]) -> None:
-        for row in suspects:
-            await self.settled()
-            lane = self.lane(row.flow)
-            lane.own(row.id, row.key)
-            for opened in await self._store.load([row.id]):
-                facts = {
-                    "flow": row.flow,
-                    "execution": id_text("exe", row.id),
-                    "crashes": row.crashes + 1,
-                }
-                self._log.warning("runs alone: the daemon crashed while it ran", extra=facts)
-                lane.occupy(row.id)
-                await self._resume(opened)
-                await self._need_runner().quiet(row.id, LONE_SECS)
-
-    def _give_up(self, write: Write, row: Execution) -> None:
-        now_ms = self._clock.now_ms()
-        message = f"the daemon crashed {row.crashes} times while this ran"
-        error = Failure(step=None, kind="crash_loop", message=message)
-        write.ends.append(End(row.id, State.FAILED, row.started_ms, now_ms, (), error=error))
-        write.dead.append(dead_letter(row, error, now_ms, "crash_loop"))
-        self._meter.dead += 1
-
     # ---- every few seconds
 
     async def reconcile(self) -> None:
         """Find what is due soon, and open rows without an owner, which run again (and count)."""
-        runner = self._need_runner()
+        runner = self.runner
         now_ms = self._clock.now_ms()
         due = await self._store.due(now_ms + NEAR_MS, limit=PAGE * 20)
         unknown = [number for _, number in due if not runner.watches(number)]
@@ -255,7 +231,7 @@ class Desk:
         await self._find_lost(now_ms)
 
     async def _find_lost(self, now_ms: int) -> None:
-        runner = self._need_runner()
+        runner = self.runner
         after, oldest = 0, (now_ms - 5_000) << 22
         states = (State.QUEUED, State.RUNNING)
         while page := await self._store.open_executions(states, after=after, limit=PAGE):
@@ -279,27 +255,34 @@ class Desk:
 
     async def cancel(self, execution: int, error: Failure) -> bool:
         """Cancel an open execution wherever it is; False if it has ended or never was."""
-        runner = self._need_runner()
+        runner = self.runner
         if runner.cancel(execution, error):
             return True
         await self.settled()
         found = await self._store.load([execution])
+        if runner.cancel(execution, error):  # it woke meanwhile
+            return True
         if not found or found[0].execution.state.ended:
             return False
         row = found[0].execution
         lane = self.lane(row.flow)
         if row.started_ms is None:
             lane.drop(row.id, row.key)
-            end = End(row.id, State.CANCELLED, None, self._clock.now_ms(), (), error=error)
-            self._store.submit(
-                Write(ends=[end]), lambda: runner.outcomes.answer(Outcome(row.id, "cancelled"))
-            )
-            lane.free(row.id, row.key)
-            lane.turn()
+            self._end_unstarted(found[0], error)
             return True
         lane.occupy(row.id)
-        await self._resume(found[0])
-        return runner.cancel(execution, error)
+        await self._resume(found[0], stop=error)
+        return True
+
+    def _end_unstarted(self, opened: Open, error: Failure) -> None:
+        """End an execution that cannot run, not even its `finally`."""
+        row, answer = opened.execution, self.runner.outcomes.answer
+        now_ms = self._clock.now_ms()
+        end = End(row.id, State.CANCELLED, row.started_ms, now_ms, opened.journal, error=error)
+        self._store.submit(Write(ends=[end]), lambda: answer(Outcome(row.id, "cancelled")))
+        lane = self.lane(row.flow)
+        lane.release(row.id, row.key)
+        lane.turn()
 
     async def close(self) -> None:
         """End what is being loaded."""
@@ -307,13 +290,16 @@ class Desk:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _own(self, work: Any) -> asyncio.Task[None]:
+    def own(self, work: Any) -> asyncio.Task[None]:
+        """Do some work in a task that `close` ends."""
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _need_runner(self) -> Runner:
+    @property
+    def runner(self) -> Runner:
+        """Who runs executions."""
         if self._runner is None:
             raise RuntimeError("the desk has no runner yet")
         return self._runner

@@ -1,8 +1,9 @@
 """What the end of an execution leaves: a dead letter if it failed, an event for `flow`."""
 
+from typing import Any
+
 from msgspec import to_builtins
 
-from reactor.engine.machine import Machine
 from reactor.ids import id_text
 from reactor.model.event import Received
 from reactor.model.execution import Execution, Failure, State
@@ -22,16 +23,15 @@ def dead_letter(row: Execution, error: Failure | None, now_ms: int, kind: str = 
     )
 
 
-def end_of(row: Execution, machine: Machine, state: State) -> Received:
+def end_of(row: Execution, state: State, error: Failure | None, output: Any = None) -> Received:
     """The event that tells flows with `flow: {finished: …}` of this end."""
-    error = None if machine.error is None else to_builtins(machine.error, builtin_types=(bytes,))
     return Received(
         data={
             "flow": row.flow,
             "execution": id_text("exe", row.id),
             "state": state.word,
-            "output": machine.output,
-            "error": error,
+            "output": output,
+            "error": None if error is None else to_builtins(error, builtin_types=(bytes,)),
         },
         type=state.word,
         identity=f"{row.id}:ended",

@@ -14,7 +14,7 @@ from reactor.engine.identities import Identities
 from reactor.engine.lanes import Admission, Lane
 from reactor.engine.meter import Meter
 from reactor.engine.plan import Plan, Weft, dedup_name
-from reactor.engine.router import Candidate, Decision, Router, Surroundings, view_of
+from reactor.engine.router import Candidate, Decision, Router, Surroundings, by_hand, view_of
 from reactor.engine.runner import Runner
 from reactor.engine.words import Emission
 from reactor.errors import Overloaded
@@ -118,13 +118,12 @@ class Intake:
     def start_by_hand(
         self, candidate: Candidate, received: Received, done: Callable[[Receipt], None]
     ) -> None:
-        """Start one flow whatever its conditions say (`reactor start`)."""
+        """Start one flow whatever its conditions say (`reactor start`); see `by_hand`."""
         now_ms, event_id = self._clock.now_ms(), self._ids.next()
         trigger = candidate.trigger
         number = id_text("evt", event_id)
         view = view_of(received, source=trigger.source, event_id=number, time_ms=now_ms)
-        view["trigger"] = trigger.id
-        decisions = [Decision(candidate, "started", view, received.key)]
+        decisions = [by_hand(candidate, view, self._around, now_ms)]
         plan = Plan(trigger.instance, received, event_id, now_ms, now_ms, view, decisions, [])
         weft = Weft(Write(), deque([plan]), [])
         self.weave(
@@ -201,6 +200,10 @@ class Intake:
         ]
         if not starts:
             self._keep_unwanted(plan)
+            if plan.repeats is not None:
+                plan.receipt = Receipt(
+                    plan.repeats.event, plan.repeats.executions, duplicate=True
+                )
             return
         self._store_event(weft.write, plan, tuple(starts))
         wait = received.wait and len(starts) == 1
@@ -215,7 +218,8 @@ class Intake:
         if decision.dedup is None:
             return True
         name = dedup_name(decision)
-        if self._identities.first(name, plan.known or {}, plan.now_ms) is None:
+        plan.repeats = self._identities.first(name, plan.known or {}, plan.now_ms)
+        if plan.repeats is None:
             return True
         self._meter.duplicates += 1
         return False
@@ -344,7 +348,10 @@ class Intake:
 
     def _keep_unwanted(self, plan: Plan) -> None:
         self._meter.unwanted += 1
-        stopped = {one.candidate.flow.name: one.reason or one.verdict for one in plan.decisions}
+        stopped = {  # what was to start and did not is a repeat under `dedup`
+            one.candidate.flow.name: one.reason or ("duplicate" if one.verdict == "started" else one.verdict)
+            for one in plan.decisions
+        }
         self._unwanted(Unwanted(plan.event(plan.id, plan.received.data), stopped))
 
     def _report(self, decision: Decision, plan: Plan) -> None:

@@ -1,7 +1,7 @@
 """How executions of one flow share the machine: slots, keys and the queue of each key."""
 
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from msgspec import Struct
@@ -50,9 +50,10 @@ class Lane:
         self._owners: dict[str, int] = {}
         self._queues: dict[str, deque[int]] = {}
         self._ready: deque[str] = deque()
-        self._returning: deque[int] = deque()
+        self._returning: OrderedDict[int, None] = OrderedDict()
         self._queued = 0
         self._last = 0
+        self._left_out = False  # whether `enqueue` left any to the store since `begin_reading`
 
     @property
     def queued(self) -> int:
@@ -85,8 +86,9 @@ class Lane:
             if mode == "restart":
                 cancel = self._owners.get(name)
         free = len(self._running) < self.run.max and not self._returning and not self.paused
-        alone = not self._ready and not self.more
-        if free and not taken and (alone or mode != "parallel"):
+        # With more in the store than is known here, what is known may not overtake it.
+        first = not self.more and (mode != "parallel" or not self._ready)
+        if free and not taken and first:
             self._take(execution, name)
             return START
         self.enqueue(execution, key)
@@ -95,7 +97,7 @@ class Lane:
     def enqueue(self, execution: int, key: str | None) -> None:
         """Know a queued execution; over the bound it is left to the store."""
         if self.more or self._queued >= BACKLOG:
-            self.more = True
+            self.more = self._left_out = True
             return
         name = self._name(key)
         queue = self._queues.setdefault(name, deque())
@@ -104,6 +106,22 @@ class Lane:
         self._last = max(self._last, execution)
         if len(queue) == 1 and name not in self._owners:
             self._ready.append(name)
+
+    def begin_reading(self) -> None:
+        """Queued executions are about to be read from the store."""
+        self._left_out = False
+
+    def read(self, page: Sequence[tuple[int, str | None]], *, whole: bool) -> bool:
+        """Know queued executions that the store had; whether to read on before anything can start.
+
+        `whole` says that there were no others then.
+        """
+        self.more = False
+        left_out, self._left_out = self._left_out, False
+        for execution, key in page:
+            self.enqueue(execution, key)
+        self.more = self._left_out or left_out or not whole
+        return self.more and not self._ready and self._queued < BACKLOG
 
     def own(self, execution: int, key: str | None) -> None:
         """Take the key for an open execution found at boot (waiting ones hold no slot)."""
@@ -114,13 +132,22 @@ class Lane:
         """Take a slot whether one is free or not: for what runs alone, or to be cancelled."""
         self._running.add(execution)
 
-    def refit(self, run: Run) -> None:
-        """Follow the flow's new `run`; a new mode counts for executions that come from now on."""
+    def refit(self, run: Run) -> bool:
+        """Follow the flow's new `run`; whether keys and queue must be read from the store again."""
+        again = (run.mode == "parallel") != (self.run.mode == "parallel")
         self.run = run
+        if again:  # `parallel` knows no keys
+            self._owners.clear()
+            self._queues.clear()
+            self._ready.clear()
+            self._queued = self._last = 0
+            self.more = True
+        return again
 
     def resume(self, execution: int) -> None:
-        """A waiting execution is due: it takes a slot before all queued ones."""
-        self._returning.append(execution)
+        """A waiting execution is due: it takes a slot before all queued ones, once."""
+        if execution not in self._running:
+            self._returning[execution] = None
 
     def park(self, execution: int) -> None:
         """An execution waits: its slot is free, its key is not."""
@@ -149,7 +176,7 @@ class Lane:
         if self._owners.get(name) != old:
             return False
         self._owners[name] = new
-        self._returning.append(new)
+        self.resume(new)
         return True
 
     def drop(self, execution: int, key: str | None) -> None:
@@ -163,7 +190,7 @@ class Lane:
         """Start what may start now."""
         while not self.paused and len(self._running) < self.run.max:
             if self._returning:
-                execution = self._returning.popleft()
+                execution, _ = self._returning.popitem(last=False)
                 self._running.add(execution)
             elif (found := self._pick()) is not None:
                 execution = found

@@ -14,13 +14,13 @@ from reactor.clock import instant
 from reactor.engine.course import Course
 from reactor.engine.failures import delay_secs, failure_of, from_plain, plain
 from reactor.engine.render import Rendering
+from reactor.engine.state import detached
 from reactor.engine.turns import Act, Block, Ended, Turn
 from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure, State
 from reactor.model.flow import ActionStep, AnyStep, Flow
 
-CLOSING_STEP_SECS = 60.0  # an attempt in `finally` (semantics.md 4)
 
 
 class Machine:
@@ -58,12 +58,14 @@ class Machine:
         self._turns: dict[str, Turn] = {}
         self._blocks: deque[Block] = deque()
         self._barrier: Block | None = None
-        self._course = Course(flow, self._names, self._block, self._note)
+        self._cancelled = self._history.get(("", "cancel"))
+        self._course = Course(flow, self._names, self._history, self._block, self._note)
 
     # ---- fed from outside
 
     def begin(self, now_ms: int) -> None:
         """Walk from the start, over what the journal has, to the first open decision."""
+        self._names["now"] = instant(now_ms)
         try:
             self._take_vars()
         except EvaluationError as error:
@@ -71,9 +73,9 @@ class Machine:
         else:
             self._block(self.flow.do, self._course.do_ended)
         self._walk(now_ms)
-        cancelled = self._history.get(("", "cancel"))
-        if cancelled is not None and self._course.phase == "do":
-            self._give_up(from_plain(cancelled), now_ms)
+        if self._cancelled is not None:
+            cancelled, self._cancelled = from_plain(self._cancelled), None
+            self._give_up(cancelled, now_ms)
 
     def finish(self, path: str, output: Any, now_ms: int) -> None:
         """An attempt succeeded; `output` is plain data without secrets."""
@@ -188,6 +190,8 @@ class Machine:
             done = self._history.get((path, "done"))
             if done is not None:
                 return self._replay(Turn(step, path, block, now_ms), done)
+            if self._cancelled is not None:
+                return False  # what was not done before the cancel is not begun after a crash
             ready = self._history.get((path, "ready"))
             if ready is not None and isinstance(step, ActionStep):
                 return self._resume(Turn(step, path, block, ready["at"], ready["input"]), now_ms)
@@ -241,8 +245,6 @@ class Machine:
     def _open(self, turn: Turn, step: ActionStep, config: Any) -> None:
         authored = self._rendering.authored(step)
         limit = step.timeout_secs
-        if limit is None and self.closing:
-            limit = CLOSING_STEP_SECS
         turn.act = Act(step, turn.path, config, turn.shown, turn.attempt, limit, authored)
         self._turns[turn.path] = turn
         self._acts.append(turn.act)
@@ -260,6 +262,7 @@ class Machine:
             turn.due_ms = attempts[-1]["due"]
             self._turns[turn.path] = turn
             return False
+        self._names["now"] = instant(turn.ready_ms)
         config = turn.shown
         if self._rendering.has_secrets(step) or "state" in step.config.roots:
             try:
@@ -296,6 +299,8 @@ class Machine:
             self._names["steps"][step.id] = raw
             try:
                 output = step.output.render(self._names)
+                if "state" in step.output.roots:
+                    output = detached(output)
             except EvaluationError as error:
                 message = f"output: {error}"
                 failure = Failure(step=step.id, kind="type", message=message, attempts=turn.attempt)

@@ -21,6 +21,7 @@ class Running:
 
     __slots__ = (
         "closing",
+        "commits",
         "deadline",
         "flow",
         "machine",
@@ -44,6 +45,7 @@ class Running:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.deadline: Timer | None = None
         self.closing: Timer | None = None
+        self.commits = 0  # on their way to the disk
         self.stopping: Failure | None = None
 
 

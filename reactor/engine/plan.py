@@ -9,11 +9,14 @@ from reactor.engine.identities import Known, Name
 from reactor.engine.making import Running
 from reactor.engine.router import Decision
 from reactor.model.event import Event, Receipt, Received
-from reactor.store import Write
+from reactor.store import Identity, Write
 
 
 class Plan(Struct):
-    """What is known of an event; `known` are its names that were there before (None: not asked)."""
+    """What is known of an event; `known` are its names that were there before (None: not asked).
+
+    `repeats` is the first one of an event that `dedup` recognised.
+    """
 
     instance: str
     received: Received
@@ -25,6 +28,7 @@ class Plan(Struct):
     names: list[Name]
     known: Known | None = None
     receipt: Receipt | None = None
+    repeats: Identity | None = None
 
     @property
     def source(self) -> str:

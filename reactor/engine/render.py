@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from reactor.engine.state import detached
 from reactor.expr.parse import Expression
 from reactor.expr.template import Template
 from reactor.model.flow import ActionStep, Flow
@@ -92,12 +93,15 @@ class Rendering:
     def _both(self, template: Template, *, secret: bool, **options: Any) -> tuple[Any, Any]:
         if not secret:
             value = template.render(self.names, **options)
+            if "state" in template.roots:
+                value = detached(value)
             return value, value
         real = self._real(template)
         shown_vars = self.names["vars"] if self._shown_vars is None else self._shown_vars
         hidden = dict.fromkeys(real["secrets"], MASK)
         masked = {**self.names, "secrets": hidden, "vars": shown_vars}
-        return template.render(real, **options), template.render(masked, **options)
+        both = template.render(real, **options), template.render(masked, **options)
+        return (detached(both[0]), detached(both[1])) if "state" in template.roots else both
 
     def _real(self, template: Template) -> dict[str, Any]:
         wanted = {path[1] for path in template.paths if path[0] == "secrets" and len(path) > 1}

@@ -10,7 +10,7 @@ from reactor.clock import instant
 from reactor.errors import EvaluationError
 from reactor.expr.equalities import equalities
 from reactor.expr.parse import Expression
-from reactor.expr.values import to_text
+from reactor.expr.values import to_key, to_text
 from reactor.model.event import Received
 from reactor.model.flow import Flow, Trigger
 
@@ -199,6 +199,21 @@ def judge(
         yield _decide(candidate, {**names, "event": element}, element, index)
 
 
+def by_hand(
+    candidate: Candidate, view: dict[str, Any], around: Surroundings, now_ms: int
+) -> Decision:
+    """A start whatever the conditions say; EvaluationError when its key cannot be computed."""
+    trigger, run = candidate.trigger, candidate.flow.run
+    own = {**view, "trigger": trigger.id}
+    names = names_of(candidate, own, around, now_ms)
+    if trigger.key is not None:
+        own["key"] = to_key(trigger.key.evaluate(names))
+    key = own["key"] if candidate.keyed else None
+    if run.key is not None:
+        key = to_key(run.key.evaluate(names))
+    return Decision(candidate, "started", own, key)
+
+
 def _decide(
     candidate: Candidate, names: dict[str, Any], view: dict[str, Any], part: int | None
 ) -> Decision:
@@ -214,8 +229,7 @@ def _decide(
         condition = trigger.key
         key = view["key"]
         if condition is not None:
-            value = condition.evaluate(names)
-            key = view["key"] = None if value is None else to_text(value)
+            key = view["key"] = to_key(condition.evaluate(names))
         for condition in flow.only_if:
             if not condition.test(names):
                 return _stopped(candidate, view, part, "only_if", condition)
@@ -224,15 +238,16 @@ def _decide(
                 return _stopped(candidate, view, part, "unless", condition)
         condition = flow.run.key
         if condition is not None:
-            value = condition.evaluate(names)
-            key = None if value is None else to_text(value)
+            key = to_key(condition.evaluate(names))
         elif not candidate.keyed:
             key = None  # the source's own key is data, not how executions share the machine
         if trigger.dedup is None:
             return Decision(candidate, "started", view, key, part)
         condition = trigger.dedup.id
-        name = condition.evaluate(names)
-        return Decision(candidate, "started", view, key, part, dedup=to_text(name))
+        value = condition.evaluate(names)
+        # What has no id repeats nothing.
+        name = None if value is None else to_text(value)
+        return Decision(candidate, "started", view, key, part, dedup=name)
     except EvaluationError as error:
         text = "" if condition is None else f"{condition.text}: "
         return Decision(candidate, "error", view, part=part, reason=f"{text}{error}")

@@ -91,8 +91,10 @@ class Runner:
         running.machine.begin(now_ms)
         return running
 
-    def resume(self, opened: Open, flow: Flow, view: dict[str, Any]) -> None:
-        """Go on with a stored execution that has its slot now."""
+    def resume(
+        self, opened: Open, flow: Flow, view: dict[str, Any], *, stop: Failure | None = None
+    ) -> None:
+        """Go on with a stored execution that has its slot now; with `stop` only to its `finally`."""
         now_ms = self._clock.now_ms()
         row = opened.execution
         running = self._maker.make(row, flow, view, opened.journal)
@@ -100,17 +102,22 @@ class Runner:
             running.started_ms = now_ms
         self.live[row.id] = running
         running.machine.begin(now_ms)
-        self._set_limits(running)
-        if running.machine.sleeping and (running.machine.due or 0) > now_ms:
-            self._park(running)  # woken by its timeout, or by a clock that was set back
-        else:
+        if stop is not None:
+            self.cancel(row.id, stop)
+        elif not running.machine.sleeping or (running.machine.due or 0) <= now_ms:
+            self._set_limits(running)
             self._record(running, started=True)
+        elif self._due(running) <= now_ms:
+            self._too_long(running)
+        else:
+            self._park(running)  # the clock was set back
 
     # ---- rows
 
     def row(self, running: Running, write: Write) -> NewExecution:
         """The row of an execution that has just begun; what it decided goes into the same write."""
         machine, row = running.machine, running.row
+        running.commits += 1
         write.states += running.stage.states
         sleeping = machine.sleeping
         state = machine.ended or (State.WAITING if sleeping else State.RUNNING)
@@ -131,6 +138,9 @@ class Runner:
 
     def committed(self, running: Running) -> None:
         """What the machine said so far is on disk: carry it out, and go on."""
+        running.commits -= 1
+        if running.commits:
+            return  # a cancel followed at once: nothing is done before that is on disk too
         stage, machine = running.stage, running.machine
         if self._stored and (waiter := self._stored.get(running.row.id)) is not None:
             waiter.set()
@@ -234,6 +244,7 @@ class Runner:
         self._send(write, running)
 
     def _send(self, write: Write, running: Running) -> None:
+        running.commits += 1
         emissions, running.stage.emissions = running.stage.emissions, []
         if emissions and self._weaver is not None:
             self._weaver.submit(write, emissions, lambda: self.committed(running))
@@ -309,8 +320,22 @@ class Runner:
             self._meter.dead += 1
             write.dead.append(dead_letter(row, machine.error, self._clock.now_ms()))
         if self._weaver is not None and self._weaver.listens("flow"):
-            emission = Emission(self._ids.next(), "flow", end_of(row, machine, state))
-            running.stage.emissions.append(emission)
+            received = end_of(row, state, machine.error, machine.output)
+            running.stage.emissions.append(Emission(self._ids.next(), "flow", received))
+
+    def bury(self, opened: Open, error: Failure) -> None:
+        """End a stored execution that must not run any more: no `finally`, a dead letter."""
+        row, now_ms = opened.execution, self._clock.now_ms()
+        state, journal = State.FAILED, opened.journal
+        end = End(row.id, state, row.started_ms, now_ms, journal, None, error)
+        write = Write(ends=[end], dead=[dead_letter(row, error, now_ms, error.kind)])
+        self._meter.dead += 1
+        emissions = []
+        if self._weaver is not None and self._weaver.listens("flow"):
+            emissions.append(Emission(self._ids.next(), "flow", end_of(row, state, error)))
+        outcome = Outcome(row.id, state.word, error_kind=error.kind)
+        if self._weaver is not None:
+            self._weaver.submit(write, emissions, lambda: self.outcomes.answer(outcome))
 
     def _finished(self, running: Running) -> None:
         row, machine = running.row, running.machine
@@ -347,9 +372,14 @@ class Runner:
         running.deadline = running.closing = None
 
     @property
-    def busy(self) -> bool:
-        """Whether attempts are under way, or answers being looked up."""
-        return self._busy > 0 or self.outcomes.busy
+    def attempts(self) -> int:
+        """How many attempts are under way."""
+        return self._busy
+
+    @property
+    def looking(self) -> bool:
+        """Whether answers are being looked up."""
+        return self.outcomes.busy
 
     async def quiet(self, execution: int, limit_secs: float) -> None:
         """Return when a live execution stored something, left, or the time is over."""
@@ -367,7 +397,7 @@ class Runner:
     async def drain(self, limit_secs: float) -> None:
         """Begin nothing more; give what runs some time, then cancel it: it runs again next time."""
         self.open = False
-        if self._busy:
+        if self._busy and limit_secs > 0:
             self._idle = asyncio.Event()
             timer = self._spans.after(limit_secs, self._idle.set)
             await self._idle.wait()

@@ -5,11 +5,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from reactor.engine.state import SharedState
+from reactor.engine.state import SharedState, detached
 from reactor.errors import ActionFailed
 from reactor.expr.parse import Expression
 from reactor.expr.template import Template
-from reactor.expr.values import kind, to_text
+from reactor.expr.values import kind, to_key, to_text
 from reactor.model.event import Received
 from reactor.store import StateValue
 
@@ -78,16 +78,19 @@ def _set(config: Any, names: dict[str, Any], path: str, stage: Stage, now_ms: in
     latest = {**names, "state": stage.shared.latest}
     values = []
     for name, entry in config.items():
-        key = entry.get("key")
-        key_text = "" if key is None else to_text(key.evaluate(latest))
-        rule = entry["value"]
+        key, rule = entry.get("key"), entry["value"]
+        key_text = "" if key is None else to_key(key.evaluate(latest))
+        if key is not None and not key_text:
+            message = f"set: the key of {name} is empty"
+            raise ActionFailed(message, kind="type")
         value = rule.evaluate(latest) if isinstance(rule, Expression) else rule.render(latest)
+        if "state" in rule.roots:
+            value = detached(value)
         ttl = entry.get("ttl")
         until_ms = None if ttl is None else now_ms + round(ttl * 1000)
-        values.append(StateValue(name, key_text, value, until_ms))
+        values.append(StateValue(name, key_text or "", value, until_ms))
     for value in values:
-        stage.shared.decide(value)
-    stage.states += values
+        stage.states += stage.shared.decide(value)
     if len(values) == 1:
         return values[0].value
     return {value.name: value.value for value in values}
@@ -110,9 +113,10 @@ def _map(config: Any, names: dict[str, Any], path: str, stage: Stage, now_ms: in
 
 
 def _made(to: Any, names: dict[str, Any]) -> Any:
-    if isinstance(to, Template):
-        return to.render(names)
-    return to.evaluate(names) if isinstance(to, Expression) else to
+    if not isinstance(to, Template | Expression):
+        return to
+    made = to.render(names) if isinstance(to, Template) else to.evaluate(names)
+    return detached(made) if "state" in to.roots else made
 
 
 def _emit(config: Any, names: dict[str, Any], path: str, stage: Stage, now_ms: int) -> Any:
@@ -124,7 +128,7 @@ def _emit(config: Any, names: dict[str, Any], path: str, stage: Stage, now_ms: i
     received = Received(
         data=config.get("data"),
         type=type_,
-        key=None if key is None else to_text(key),
+        key=to_key(key),
         identity=f"{stage.root}:{path}" if own is None else f"id:{type_}:{to_text(own)}",
         time_ms=now_ms,
         parent=stage.event,

@@ -87,6 +87,14 @@ def to_text(value: Any) -> str:
     return to_json(value).decode()
 
 
+def to_key(value: Any) -> str | None:
+    """A value as a key: text, the parts of a list joined by `/`; null is no key."""
+    if type(value) is list:
+        parts = ("" if part is None else to_text(part) for part in value)
+        return "/".join(part.replace("\\", "\\\\").replace("/", "\\/") for part in parts)
+    return None if value is None else to_text(value)
+
+
 def time_text(moment: datetime) -> str:
     """RFC 3339 in UTC: `2026-01-01T07:30:00Z`."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -58,6 +58,7 @@ def read_flow(value: MapValue, context: Context, text: str = "") -> Flow | None:
     do, after = reader.steps(value.get("do"), "do", step_names)
     failing = after.with_more("error")
     on_error, failed_names = reader.steps(value.get("on_error"), "on_error", failing)
+    reader.closing = True
     finally_, last = reader.steps(value.get("finally"), "finally", failed_names)
     output = None
     if (written := value.get("output")) is not None:

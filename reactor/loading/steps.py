@@ -24,6 +24,7 @@ from reactor.model.flow import ActionStep, AnyStep
 from reactor.plugin.spec import Spec
 
 ACTION_TIMEOUT_SECS = 300.0
+CLOSING_TIMEOUT_SECS = 60.0  # an attempt in `finally` (semantics.md 4)
 _BUILT_STEP_KEYS = tuple(key for key in STEP_KEYS if key not in later.STEP_KEYS)
 _HOST_COMPUTED = re.compile(r"\s*([a-z]+://[^/]*)?\$\{\{")
 # Names that an action evaluates per element, in fields that it evaluates itself.
@@ -37,6 +38,7 @@ class StepReader:
         self.context = context
         self.ids = ids
         self.limits = limits
+        self.closing = False  # whether the steps of `finally` are read
         self.tainted_vars: set[str] = set()
         self.secret_vars: set[str] = set()
 
@@ -281,6 +283,8 @@ class StepReader:
         if engine.get("timeout_secs") is None and spec.run is not None:
             own = spec.timeout_secs or ACTION_TIMEOUT_SECS
             limits["timeout_secs"] = self.limits.timeout_secs or own
+            if self.closing:
+                limits["timeout_secs"] = min(limits["timeout_secs"], CLOSING_TIMEOUT_SECS)
         return limits
 
     def _note_host(self, config: Value, field: str, names: Names) -> None:

@@ -47,8 +47,10 @@ def next_delay(
     left = None if retry.within_secs is None else retry.within_secs - elapsed_secs
     if left is not None and left <= 0:
         return None
-    exponent = min(attempts - 1, 64)
-    backoff = min(retry.delay_secs * retry.factor**exponent, retry.max_delay_secs)
+    try:
+        backoff = min(retry.delay_secs * retry.factor ** (attempts - 1), retry.max_delay_secs)
+    except OverflowError:
+        backoff = retry.max_delay_secs
     if retry.full_jitter:
         backoff *= chance()
     if after_secs is not None:

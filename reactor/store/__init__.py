@@ -253,6 +253,10 @@ class Store(Protocol):
         """(id, key, state) of running and waiting executions of a flow."""
         ...
 
+    async def held_keys(self, flow: str) -> list[tuple[int, str | None]]:
+        """(id, key) of failed executions of a flow whose dead letter nobody retried or dropped."""
+        ...
+
     async def due(self, before_ms: int, *, limit: int) -> list[tuple[int, int]]:
         """(due_ms, id) of waiting executions due at or before a time, earliest first."""
         ...

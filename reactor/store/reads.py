@@ -72,6 +72,16 @@ def open_keys(connection: Connection, flow: str) -> list[tuple[int, str | None, 
     return [(id_, key, State(state)) for id_, key, state in rows]
 
 
+def held_keys(connection: Connection, flow: str) -> list[tuple[int, str | None]]:
+    """(id, key) of failed executions whose dead letter is not hidden."""
+    return connection.execute(
+        "SELECT executions.id, key FROM executions"
+        " JOIN dead ON dead.execution = executions.id AND NOT hidden"
+        " WHERE executions.flow = ? AND state = 4 ORDER BY executions.id",
+        (flow,),
+    ).fetchall()
+
+
 def due(connection: Connection, until_ms: int, *, limit: int) -> list[tuple[int, int]]:
     """(due_ms, id) of waiting executions, earliest first."""
     return connection.execute(

@@ -210,6 +210,10 @@ class SqliteStore:
         """(id, key, state) of running and waiting executions of a flow, in order of id."""
         return await self._reader.run(reads.open_keys, flow)
 
+    async def held_keys(self, flow: str) -> list[tuple[int, str | None]]:
+        """(id, key) of failed executions of a flow whose dead letter nobody retried or dropped."""
+        return await self._reader.run(reads.held_keys, flow)
+
     async def due(self, before_ms: int, *, limit: int) -> list[tuple[int, int]]:
         """(due_ms, id) of waiting executions due at or before a time, earliest first."""
         return await self._reader.run(reads.due, before_ms, limit=limit)

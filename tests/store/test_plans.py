@@ -21,6 +21,7 @@ READS: dict[str, Ask] = {
     "load": lambda store: store.load([1, 2]),
     "backlog": lambda store: store.backlog("orders", after=0, limit=9),
     "open_keys": lambda store: store.open_keys("orders"),
+    "held_keys": lambda store: store.held_keys("orders"),
     "due": lambda store: store.due(1, limit=9),
     "next_due": lambda store: store.next_due(),
     "open_counts": lambda store: store.open_counts(),

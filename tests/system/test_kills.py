@@ -113,8 +113,3 @@ def test_nothing_is_lost_by_thirty_kills(daemon: Any, sink: Any) -> None:
     assert daemon.api.get("dead")["items"] == []
     assert not history.odd
     assert not daemon.said("had no owner")
-    print(
-        f"offered {len(history.offered)} accepted {len(history.accepted)} "
-        f"unknown {len(history.unknown)} executions {len(runs)} relayed {len(sent)} "
-        f"repeats {sum(sent.values()) - len(sent)}"
-    )

@@ -23,7 +23,7 @@ HI = "flow: hi\nwhen: {http: {path: /hi, verify: none}}\ndo: [{log: hi}]\n"
 
 
 def test_a_drain_lets_running_steps_end(daemon: Any, sink: Any) -> None:
-    """SIGTERM: requests are answered 503, /healthz lives, the step ends, the rest runs next time."""
+    """SIGTERM: requests get 503, /healthz lives, the step ends, the rest runs next time."""
     daemon.flow("slow", SLOW.format(url=sink.url))
     sink.held = "/slow"
     daemon.start()
@@ -200,6 +200,6 @@ def test_a_flow_that_never_ends_does_not_hold_the_start(daemon: Any, sink: Any) 
     eventually(lambda: daemon.said("runs alone"), "it runs alone")
     sink.release()
 
-    eventually(lambda: (daemon.state / "listen").exists(), "the daemon is ready")
+    eventually((daemon.state / "listen").exists, "the daemon is ready")
 
     assert daemon.ended(execution)["state"] == "ok"
