@@ -53,7 +53,7 @@ class World:
 
     `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by
     itself but what needs no time; `advance` lets it pass. A store given by hand outlives the world:
-    that is a restart. `held` says how many attempts hang until time passes or the test lets them go.
+    that is a restart. `held` says how many attempts hang until time passes or the test ends them.
     """
 
     def __init__(
