@@ -24,6 +24,7 @@ from reactor.daemon.upkeep import Upkeep
 from reactor.engine.core import Engine, Outside
 from reactor.engine.intake import Limits
 from reactor.engine.meter import watch_lag
+from reactor.engine.runner import Say, log_line
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import ReactorError, StorageFailed
 from reactor.loading.load import Loading, load_document
@@ -59,6 +60,7 @@ class Daemon:
         environ: Mapping[str, str],
         *,
         specs: Iterable[Spec] = (),
+        say: Say = log_line,
     ) -> None:
         self.settings = settings
         self.clock: Clock = SystemClock()
@@ -78,6 +80,7 @@ class Daemon:
         self._listener: Listener
         self._environ = environ
         self._specs = tuple(specs)
+        self._say = say
         self._wake = asyncio.Event()
         self._reloads: set[asyncio.Task[None]] = set()
         self._notifier = Systemd(environ, self.clock)
@@ -155,6 +158,7 @@ class Daemon:
             shared=opened,
             connection=self.connections.find,
             limits=Limits(min_free=settings.store.min_free),
+            say=self._say,
             keep_unwanted=settings.keep.unwanted,
         )
         self.engine = Engine(self.store, outside, changed=self._wake.set)

@@ -19,7 +19,7 @@ from reactor.engine.meter import Meter
 from reactor.engine.perform import Performer
 from reactor.engine.recovery import recover
 from reactor.engine.router import Router, Surroundings
-from reactor.engine.runner import Runner
+from reactor.engine.runner import Runner, Say, log_line
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.ids import Ids
@@ -47,6 +47,7 @@ class Outside(Struct, frozen=True, kw_only=True):
     files: Files
     shared: Shared
     connection: Callable[[str, str | None], Connection]
+    say: Say = log_line
     limits: Limits = Limits()
     keep_unwanted: int = 10_000
 
@@ -101,6 +102,7 @@ class Engine:
             alarms=Alarms(outside.clock, self.moments, self.desk.lane),
             meter=self.meter,
             bell=self.bell,
+            say=outside.say,
             maker=Maker(
                 ids=self.ids,
                 shared=self.shared,

@@ -24,8 +24,8 @@ class Rendering:
     def __init__(self, flow: Flow, names: dict[str, Any], secret: Callable[[str], str]) -> None:
         self.names = names
         self._secret = secret
-        self._secret_vars = set(flow.secret_vars)
-        self._tainted = set(flow.tainted_vars)
+        self._secret_vars = flow.secret_vars
+        self._tainted = flow.tainted_vars
         self._shown_vars: dict[str, Any] | None = None
 
     def start_vars(self, flow: Flow, stored: dict[str, Any] | None) -> dict[str, Any]:
@@ -73,12 +73,12 @@ class Rendering:
         """Take the values of a `vars` step; where the two differ the name is a secret."""
         before = self.names["vars"]
         self.names["vars"] = {**before, **real}
-        self._tainted |= set(real)  # a step's values may hold event data
+        self._tainted = self._tainted | real.keys()  # a step's values may hold event data
         secret = {name for name in real if real[name] != shown[name]}
         if secret or self._shown_vars is not None:
             known = before if self._shown_vars is None else self._shown_vars
             self._shown_vars = {**known, **shown}
-            self._secret_vars = (self._secret_vars - set(real)) | secret
+            self._secret_vars = (self._secret_vars - real.keys()) | secret
 
     def _reads_secret(self, template: Template) -> bool:
         if "secrets" in template.roots:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -31,6 +31,14 @@ from reactor.store import Change, End, NewExecution, Open, Record, Store, Write
 CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
 
 
+Say = Callable[[int, str, str, Mapping[str, str]], None]
+
+
+def log_line(level: int, name: str, text: str, facts: Mapping[str, str]) -> None:
+    """Say a flow's line through `logging`."""
+    logging.getLogger(name).log(level, "%s", text, extra=dict(facts))
+
+
 class Runner:
     """Performs executions. All methods belong to the event loop's thread.
 
@@ -51,6 +59,7 @@ class Runner:
         alarms: Alarms,
         meter: Meter,
         bell: Bell,
+        say: Say,
         maker: Maker,
     ) -> None:
         self.live: dict[int, Running] = {}
@@ -65,6 +74,7 @@ class Runner:
         self.alarms = alarms
         self._meter = meter
         self._bell = bell
+        self._say = say
         self._maker = maker
         self._weaver: Weaver | None = None
         self._deadlines = Deadlines(clock, spans, self.cancel)
@@ -73,7 +83,6 @@ class Runner:
         self._busy = 0
         self._idle: asyncio.Event | None = None
         self._log = logging.getLogger("reactor.runner")
-        self._lines = logging.getLogger("reactor.flow")
 
     def use(self, weaver: Weaver) -> None:
         """Set who puts emitted events into a write (intake and runner need each other)."""
@@ -147,7 +156,7 @@ class Runner:
             self._shared.commit(states)
         if stage.lines:
             lines, stage.lines = stage.lines, []
-            self._say(running, lines)
+            self._tell(running, lines)
         if stage.reply is not None:
             reply, stage.reply = dict(stage.reply.reply), None
             self.outcomes.answer(Outcome(running.row.id, "replied", reply=reply))
@@ -162,12 +171,11 @@ class Runner:
             self._deadlines.set(running)
             self._perform(running)
 
-    def _say(self, running: Running, lines: list[LogLine]) -> None:
+    def _tell(self, running: Running, lines: list[LogLine]) -> None:
         execution = id_text("exe", running.row.id)
         for line in lines:
-            if self._lines.isEnabledFor(line.level):
-                facts = {"flow": running.row.flow, "execution": execution, "step": line.step}
-                self._lines.log(line.level, "%s", line.text, extra=facts)
+            facts = {"flow": running.row.flow, "execution": execution, "step": line.step}
+            self._say(line.level, "reactor.flow", line.text, facts)
 
     # ---- outside steps
 

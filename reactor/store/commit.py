@@ -93,8 +93,9 @@ class Commits:
             return False
         self._sequence = batch.sequence
         connection = self._connection
-        try:
+        with self._judged():
             self._failpoint("files are written")
+        try:
             connection.execute("BEGIN IMMEDIATE")
             for rows, values in batch.plan():
                 rows.run(connection, values)

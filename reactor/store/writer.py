@@ -177,7 +177,8 @@ class Writer:
             return
         try:
             turn = self._gather(self._next or self._queue.popleft())
-            turn.prepared = turn.chore is None and self._commits.prepare(turn.batch)
+            with suppress(DiskFull):  # then the thread does and judges all of it
+                turn.prepared = turn.chore is None and self._commits.prepare(turn.batch)
         except Exception as error:  # noqa: BLE001  see _serve
             self.fail(_stopped(error))
             return
