@@ -118,7 +118,11 @@ class Desk:
                 numbers, self._turn = self._turn[:PAGE], self._turn[PAGE:]
                 await self.settled()
                 for opened in await self._store.load(numbers):
-                    await self._resume(opened)
+                    try:
+                        await self._resume(opened)
+                    except Exception as error:  # one that cannot go on must not stop the others
+                        self._log.exception("an execution could not be taken up")
+                        self._set_aside(opened.execution, f"needs_attention: {error!r}")
         finally:
             self._loading = None
 

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from reactor.clock import instant
 from reactor.engine.course import Course
 from reactor.engine.failures import delay_secs, failure_of, from_plain, plain
@@ -58,6 +60,7 @@ class Machine:
         self._turns: dict[str, Turn] = {}
         self._blocks: deque[Block] = deque()
         self._barrier: Block | None = None
+        self._replied = ("", "reply") in self._history
         self._cancelled = self._history.get(("", "cancel"))
         self._course = Course(flow, self._names, self._history, self._block, self._note)
 
@@ -68,8 +71,9 @@ class Machine:
         self._names["now"] = instant(now_ms)
         try:
             self._take_vars()
-        except EvaluationError as error:
-            self._course.do_ended(Failure(step=None, kind="type", message=f"vars: {error}"))
+        except (EvaluationError, ActionFailed) as error:
+            failure = replace(failure_of(None, error), message=f"vars: {error}")
+            self._course.do_ended(failure)
         else:
             self._block(self.flow.do, self._course.do_ended)
         self._walk(now_ms)
@@ -161,6 +165,11 @@ class Machine:
         self._saved = len(self.journal)
         return entries
 
+    @property
+    def saved(self) -> int:
+        """How many entries were taken by `unsaved`, or were there from the start."""
+        return self._saved
+
     def take_acts(self) -> list[Act]:
         """What is to be performed, each once."""
         acts, self._acts = self._acts, []
@@ -239,7 +248,9 @@ class Machine:
             self._rendering.add_vars(config, turn.shown)
         elif action == "reply":
             output = turn.shown
-            self._note("", "reply", output)
+            if not self._replied:  # the first one counts
+                self._replied = True
+                self._note("", "reply", output)
         return self._succeeded(turn, output, now_ms)
 
     def _open(self, turn: Turn, step: ActionStep, config: Any) -> None:
@@ -267,7 +278,7 @@ class Machine:
         if self._rendering.has_secrets(step) or "state" in step.config.roots:
             try:
                 config, turn.shown = self._rendering.config(step)
-            except EvaluationError as error:
+            except (EvaluationError, ActionFailed) as error:
                 return self._failed(turn, failure_of(step.id, error), now_ms)
         self._open(turn, step, config)
         return False
@@ -285,8 +296,13 @@ class Machine:
                 return False
             if step.action == "vars":
                 stored = done["input"]
-                secret = self._rendering.has_secrets(step)
-                real = self._rendering.config(step)[0] if secret else stored
+                real = stored
+                if self._rendering.has_secrets(step):
+                    try:
+                        real = self._rendering.config(step)[0]
+                    except (EvaluationError, ActionFailed) as error:
+                        failure = failure_of(step.id, error)
+                        return self._failed(turn, failure, turn.ready_ms)
                 self._rendering.add_vars(real, stored)
         return True
 

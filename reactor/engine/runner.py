@@ -71,7 +71,7 @@ class Runner:
         self._weaver: Weaver | None = None
         self.outcomes = Outcomes(store, self.live.__contains__)
         self._watched: set[int] = set()
-        self._stored: dict[int, asyncio.Event] = {}
+        self._watched_steps: dict[int, tuple[asyncio.Event, int]] = {}
         self._busy = 0
         self._idle: asyncio.Event | None = None
         self._log = logging.getLogger("reactor.runner")
@@ -142,8 +142,10 @@ class Runner:
         if running.commits:
             return  # a cancel followed at once: nothing is done before that is on disk too
         stage, machine = running.stage, running.machine
-        if self._stored and (waiter := self._stored.get(running.row.id)) is not None:
-            waiter.set()
+        if self._watched_steps and (watch := self._watched_steps.get(running.row.id)) is not None:
+            stored, before = watch
+            if machine.ended is not None or machine.saved > before:
+                stored.set()
         if stage.states:
             states, stage.states = stage.states, []
             self._shared.commit(states)
@@ -382,15 +384,16 @@ class Runner:
         return self.outcomes.busy
 
     async def quiet(self, execution: int, limit_secs: float) -> None:
-        """Return when a live execution stored something, left, or the time is over."""
-        if execution not in self.live:
+        """Return when a live execution stored a result, left, or the time is over."""
+        running = self.live.get(execution)
+        if running is None:
             return
         stored = asyncio.Event()
-        self._stored[execution] = stored
+        self._watched_steps[execution] = (stored, running.machine.saved)
         timer = self._spans.after(limit_secs, stored.set)
         await stored.wait()
         timer.cancel()
-        self._stored.pop(execution, None)
+        self._watched_steps.pop(execution, None)
 
     # ---- stopping
 
