@@ -1,11 +1,15 @@
 """The house rules that no linter knows."""
 
 import ast
+import json
 import re
 import tomllib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+
+from reactor.loading.schema import json_schema
+from reactor.plugin.catalog import Catalog
 
 ROOT = Path(__file__).parent.parent
 ROOMS = sorted((ROOT / "reactor").rglob("*.py"))
@@ -163,3 +167,10 @@ def where(path: Path, node: ast.AST | None = None) -> str:
 def words(name: str) -> list[str]:
     """The parts of a class name: `HttpNode` is Http and Node."""
     return re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", name)
+
+
+def test_the_schema_beside_the_flows_is_the_program_s():
+    """Editors check the sample flows against what `reactor schema` prints."""
+    kept = json.loads((ROOT / "flows" / ".schema.json").read_text())
+
+    assert kept == json_schema(Catalog()), "make it again: reactor schema > flows/.schema.json"

@@ -72,12 +72,10 @@ class Book:
         folder: Path,
         loading: Loading,
         kept: Iterable[FlowFile] = (),
-        *,
-        given: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.loading = loading
-        self.given = dict(given or {})
+        self.given: dict[str, str] = {}
         self.pages: Mapping[str, Page] = {}
         self._kept = {row.path: row.text for row in kept if row.text is not None}
 
@@ -99,24 +97,22 @@ class Book:
         before = self.pages
         same: dict[str, Page] = {}
         fresh: dict[str, Page] = {}
+        texts: list[tuple[str, Signature | None, str, Loaded]] = []
         for path, file in self._files().items():
             page, signature = before.get(path), _signature(file)
             if page is not None and not (every or page.stale) and page.signature == signature:
                 same[path] = page
-                continue
-            read = self._load(path, file)
-            if read is None:
-                continue  # gone since it was listed
-            text, loaded = read
+            elif (read := self._load(path, file)) is not None:  # else it is gone since
+                texts.append((path, signature, *read))
+        for path, text in self.given.items():
+            texts.append((path, None, text, load_text(text, path, self.loading)))
+        for path, signature, text, loaded in texts:
+            page = before.get(path)
             if loaded.failed:
                 same[path] = self._fall_back(path, signature, loaded.problems, page)
             else:
                 flows = _same(loaded.flows, page)
                 fresh[path] = Page(path, signature, text, flows, loaded.problems)
-        for path, text in self.given.items():
-            page = before.get(path)
-            flows = _same(load_text(text, path, self.loading).flows, page)
-            fresh[path] = Page(path, None, text, flows)
         self.pages = self._fitted(same, fresh, before)
         return self._turned(before)
 

@@ -9,19 +9,18 @@ from typing import Any, Literal, Protocol
 
 from reactor import __version__
 from reactor.clock import Clock, instant
-from reactor.daemon.book import Book
 from reactor.daemon.doctor import checks
+from reactor.daemon.served import Served
 from reactor.daemon.sources import Sources
+from reactor.daemon.views import flow_views, problem_view, source_view, steps_of
 from reactor.daemon.why import decisions
 from reactor.engine import again
 from reactor.engine.core import Engine
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import NotFound, UsageError
 from reactor.ids import id_text
-from reactor.model.event import Receipt, Received
-from reactor.model.execution import Failure, State
-from reactor.model.flow import ActionStep, AnyStep, Flow
-from reactor.problem import Problem
+from reactor.model.event import Receipt
+from reactor.model.execution import Failure
 from reactor.settings import Settings
 from reactor.store import Query, StateValue, Write
 from reactor.store.sqlite import SqliteStore
@@ -36,10 +35,9 @@ class Running(Protocol):
     started_ms: int
     listen: str | None
     ready: bool
-    paused: frozenset[str]
     store: SqliteStore
     engine: Engine
-    book: Book
+    served: Served
     sources: Sources
     supervisor: Supervisor
 
@@ -47,7 +45,7 @@ class Running(Protocol):
         """Read the flows folder again."""
         ...
 
-    async def set_paused(self, paused: frozenset[str]) -> None:
+    async def pause(self, paused: frozenset[str]) -> None:
         """Pause exactly these flows."""
         ...
 
@@ -76,47 +74,9 @@ class DaemonControl:
     async def flows(self) -> list[wire.FlowView]:
         """All flows; of a broken file the file."""
         counts = await self._daemon.store.open_counts()
-        views = []
-        for path, page in sorted(self._daemon.book.pages.items()):
-            for flow in page.flows:
-                views.append(self._flow_view(flow, path, page.stale, counts.get(flow.name, {})))
-            if page.state == "broken":
-                views.append(
-                    wire.FlowView(flow=path, file=path, version=None, enabled=False, state="broken")
-                )
-        return views
-
-    def _flow_view(
-        self,
-        flow: Flow,
-        path: str,
-        stale: bool,
-        counts: Mapping[State, int],
-    ) -> wire.FlowView:
-        state: wire.FlowState = "on"
-        if stale:
-            state = "stale"
-        elif not flow.enabled:
-            state = "off"
-        elif flow.name in self._daemon.paused:
-            state = "paused"
+        served = self._daemon.served
         errors = self._engine.meter.errors_of
-        return wire.FlowView(
-            flow=flow.name,
-            file=path,
-            version=flow.version[:12],
-            enabled=flow.enabled,
-            state=state,
-            triggers=[
-                wire.TriggerView(
-                    id=trigger.id,
-                    source=trigger.source,
-                    errors=errors.get((flow.name, trigger.id), 0),
-                )
-                for trigger in flow.triggers
-            ],
-            executions={state.word: count for state, count in counts.items()},
-        )
+        return list(flow_views(served.book.pages, served.paused, counts, errors))
 
     async def start(
         self, flow: str, *, trigger: str | None, data: Any, inputs: Mapping[str, Any]
@@ -127,12 +87,12 @@ class DaemonControl:
     async def pause(self, flow: str) -> None:
         """Let a flow take no more events."""
         self._known(flow)
-        await self._daemon.set_paused(self._daemon.paused | {flow})
+        await self._daemon.pause(self._daemon.served.paused | {flow})
 
     async def resume(self, flow: str) -> None:
         """Let a paused flow take events again."""
         self._known(flow)
-        await self._daemon.set_paused(self._daemon.paused - {flow})
+        await self._daemon.pause(self._daemon.served.paused - {flow})
 
     def _known(self, flow: str) -> None:
         if flow not in self._engine.intake.router.flows:
@@ -142,12 +102,7 @@ class DaemonControl:
 
     async def emit(self, type_: str, data: Any, *, key: str | None, id_: str | None) -> Receipt:
         """Accept an event of source `event`."""
-        identity = None if id_ is None else f"id:{type_}:{id_}"
-        received = Received(data=data, type=type_, key=key, identity=identity)
-        refusal = self._engine.intake.refusal()
-        if refusal is not None:
-            raise refusal
-        return await self._engine.emitter("event")(received)
+        return await again.emit(self._engine, type_, data, key=key, id_=id_)
 
     async def why(self, event: int) -> list[wire.Decision]:
         """Each flow's decision about an event."""
@@ -172,7 +127,7 @@ class DaemonControl:
             flow = await self._engine.desk.version(version)
         except Exception:  # noqa: BLE001 - an old version may not compile any more
             return {}
-        return {step.path: step.id for step in _steps(flow)}
+        return {step.path: step.id for step in steps_of(flow)}
 
     async def cancel(self, execution: int) -> None:
         """Stop an open execution and go to its `finally`."""
@@ -217,21 +172,12 @@ class DaemonControl:
 
     async def sources(self) -> list[wire.SourceView]:
         """All sources by id."""
-        states = {state.instance: state for state in self._daemon.supervisor.states()}
-        views = []
-        for instance, want in sorted(self._daemon.sources.running.items()):
-            state = states.get(instance)
-            views.append(
-                wire.SourceView(
-                    id=instance,
-                    source=want.spec.word,
-                    state="stopped" if state is None else state.state,
-                    detail="" if state is None else (state.detail or state.error or ""),
-                    flows=list(want.flows),
-                    position=await self._daemon.store.position(instance),
-                )
-            )
-        return views
+        daemon = self._daemon
+        states = {state.instance: state for state in daemon.supervisor.states()}
+        return [
+            source_view(want, states.get(instance), await daemon.store.position(instance))
+            for instance, want in sorted(daemon.sources.running.items())
+        ]
 
     async def reset_source(self, id_: str, to: str) -> wire.SourceView:
         """Move a source to a position; it is restarted there."""
@@ -290,7 +236,7 @@ class DaemonControl:
     async def reload(self) -> wire.Reloaded:
         """Read the flows folder again."""
         await self._daemon.reload(every=True)
-        problems = [_problem_view(problem) for problem in self._daemon.book.problems]
+        problems = [problem_view(problem) for problem in self._daemon.served.book.problems]
         return wire.Reloaded(flows=len(self._engine.intake.router.flows), problems=problems)
 
     async def doctor(self) -> list[wire.Check]:
@@ -305,7 +251,7 @@ class DaemonControl:
                 sizes=sizes,
                 counts=counts,
                 sources=daemon.supervisor.states(),
-                pages=daemon.book.pages,
+                pages=daemon.served.book.pages,
                 repaired=self._engine.meter.repaired,
             )
         )
@@ -343,25 +289,3 @@ class DaemonControl:
                 await news.wait()
         finally:
             leave()
-
-
-def _steps(flow: Flow) -> list[AnyStep]:
-    found: list[AnyStep] = [*flow.do, *flow.on_error, *flow.finally_]
-    if flow.dead_letter is not None:
-        found.append(flow.dead_letter)
-    for step in list(found):
-        if isinstance(step, ActionStep) and isinstance(step.on_error, tuple):
-            found += step.on_error
-    return found
-
-
-def _problem_view(problem: Problem) -> wire.ProblemView:
-    return wire.ProblemView(
-        file=problem.place.file,
-        line=problem.place.line,
-        column=problem.place.column,
-        severity=problem.severity,
-        message=problem.message,
-        snippet=problem.snippet,
-        repaired=problem.repaired,
-    )

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, TypeVar
 
+from reactor.clock import Clock
 from reactor.errors import NotFound
 from reactor.plugin.context import Connection
-from reactor.secrets import Secrets
-from reactor.settings import ConnectionSettings, resolve_connection
+from reactor.secrets import Command, Redactor, Secrets
+from reactor.settings import ConnectionSettings, Settings, resolve_connection
 
 T = TypeVar("T")
 
@@ -33,6 +34,21 @@ class Opened:
         """Close everything."""
         self._things.clear()
         await self._stack.aclose()
+
+
+def find_secrets(
+    settings: Settings, redactor: Redactor, clock: Clock, environ: Mapping[str, str]
+) -> Secrets:
+    """Where the settings say that secrets are."""
+    command = settings.secrets.exec
+    return Secrets(
+        redactor=redactor,
+        clock=clock,
+        environ=environ,
+        folder=settings.secrets.dir,
+        variables=settings.secrets.env,
+        command=Command(args=command.args, timeout_secs=command.timeout, keep_secs=command.keep),
+    )
 
 
 class Connections:

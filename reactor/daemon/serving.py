@@ -5,17 +5,20 @@ import logging
 import os
 import random
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from reactor import __version__
 from reactor.clock import Clock, SystemClock
-from reactor.daemon.book import Book, Turned
+from reactor.daemon.book import Book
 from reactor.daemon.control import DaemonControl
 from reactor.daemon.entrance import Plate, is_loopback, make_listener, shown_address
-from reactor.daemon.outside import Connections, Opened
+from reactor.daemon.outside import Connections, Opened, find_secrets
+from reactor.daemon.served import Served
 from reactor.daemon.sources import Sources, SourceWorld
+from reactor.daemon.trying import curl_line
 from reactor.daemon.upkeep import Upkeep
 from reactor.engine.core import Engine, Outside
 from reactor.engine.intake import Limits
@@ -28,10 +31,8 @@ from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import Files, Network
 from reactor.plugin.dropin import load_plugins
 from reactor.plugin.spec import Spec
-from reactor.problem import render_text
-from reactor.secrets import Command, Redactor, Secrets
+from reactor.secrets import Redactor
 from reactor.settings import Settings
-from reactor.store import Write
 from reactor.store.sqlite import SqliteStore, open_sqlite
 from reactor.systemd import Systemd
 from reactor.web.admin.server import serve_api
@@ -41,13 +42,13 @@ from reactor.web.routes import PathTable
 DRAIN_SECS = 30.0  # what running steps have to end
 CLOSE_SECS = 5.0  # what connections and sources have, after that
 TICK_SECS = 1.0
+BEGUN_SECS = 2.0  # READY waits for sources to be up, but not for a broker that is down
 
 
 class Daemon:
     """Everything that runs, as long as it runs.
 
-    `specs` are actions and sources beside the built-in ones and the plugins, `given` texts of flows
-    beside those of the folder, by name.
+    `specs` are actions and sources beside the built-in ones and the plugins.
     """
 
     def __init__(
@@ -57,7 +58,6 @@ class Daemon:
         environ: Mapping[str, str],
         *,
         specs: Iterable[Spec] = (),
-        given: Mapping[str, str] | None = None,
     ) -> None:
         self.settings = settings
         self.clock: Clock = SystemClock()
@@ -67,20 +67,17 @@ class Daemon:
         self.ready = False
         self.stopping = asyncio.Event()
         self.failure: ReactorError | None = None
-        self.paused: frozenset[str] = frozenset()
-        self.secrets = _secrets(settings, redactor, self.clock, environ)
+        self.secrets = find_secrets(settings, redactor, self.clock, environ)
         self.connections = Connections(settings.connections, self.secrets)
         self.store: SqliteStore
         self.engine: Engine
-        self.book: Book
+        self.served: Served
         self.sources: Sources
         self.supervisor: Supervisor
         self._listener: Listener
         self._environ = environ
         self._specs = tuple(specs)
-        self._given = given
         self._wake = asyncio.Event()
-        self._turning = asyncio.Lock()
         self._reloads: set[asyncio.Task[None]] = set()
         self._notifier = Systemd(environ, self.clock)
         self._plate = Plate(settings.state)
@@ -92,10 +89,19 @@ class Daemon:
         for problem in self.settings.warnings:
             self._log.warning(str(problem))
         async with self.serving():
+            self._show_a_try()
             await self.stopping.wait()
         if self.failure is not None:
             raise self.failure
         self._log.info("stopped")
+
+    def _show_a_try(self) -> None:
+        scheme = "http" if self.settings.server.tls.cert is None else "https"
+        flows = self.engine.intake.router.flows.values()
+        line = curl_line(flows, self.listen or "", scheme=scheme)
+        if line is not None:
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -150,8 +156,9 @@ class Daemon:
         )
         self.engine = Engine(self.store, outside, changed=self._wake.set)
         files = await self.store.files()
-        self.book = Book(settings.flows, loading, files, given=self._given)
-        self.paused = frozenset(await self.store.meta("paused") or ())
+        book = Book(settings.flows, loading, files)
+        paused = frozenset(await self.store.meta("paused") or ())
+        self.served = Served(book, self.engine, self.store, paused)
         self.supervisor = await stack.enter_async_context(
             Supervisor(
                 clock=self.clock,
@@ -166,11 +173,10 @@ class Daemon:
         routes = PathTable(lambda: self.ready)
         self._listener = make_listener(settings, routes, self.clock)
         seen = await asyncio.to_thread(snapshot, settings.flows)
-        self._take_in(await asyncio.to_thread(self.book.read))
         # The limit of an execution that must run alone at boot is one of the timers.
         self._keep_up(stack, "timers", self._turn_timers)
         stack.push_async_callback(self.engine.stop, limit_secs=0)
-        found = await self.engine.start(self.book.flows, paused=self.paused)
+        found = await self.served.begin()
         if found:
             self._log.info("took up what the last run left open", extra={"executions": found})
         host, port = await self._listener.start()
@@ -197,6 +203,7 @@ class Daemon:
         )
         await stack.enter_async_context(api)
         self._stay_up(stack, seen)
+        await self.supervisor.begun(BEGUN_SECS)
         self._say_ready()
 
     def _stay_up(self, stack: AsyncExitStack, seen: Snapshot) -> None:
@@ -232,43 +239,11 @@ class Daemon:
 
     async def reload(self, *, every: bool = False) -> None:
         """Read the flows folder again and serve what it says; unchanged flows are not touched."""
-        async with self._turning:
-            turned = await asyncio.to_thread(self.book.read, every=every)
-            self._take_in(turned)
-            if turned.anything:
-                await self._serve_flows()
+        await self.served.reload(self.sources, every=every)
 
-    async def set_paused(self, paused: frozenset[str]) -> None:
+    async def pause(self, paused: frozenset[str]) -> None:
         """Pause exactly these flows; kept over restarts, on disk when it returns."""
-        self.paused = paused
-        self.store.submit(Write(meta=[("paused", sorted(paused))]))
-        async with self._turning:
-            await self._serve_flows()
-        await self.engine.desk.settled()
-
-    async def _serve_flows(self) -> None:
-        self.engine.serve(self.book.flows, paused=self.paused)
-        await self.sources.follow(self.engine.intake.router)
-
-    def _take_in(self, turned: Turned) -> None:
-        """Keep what the folder says now, and say what is new."""
-        if turned.rows:
-            self.store.submit(Write(files=list(turned.rows)))
-        for page in turned.pages:
-            for problem in page.said:
-                level = logging.ERROR if problem.severity == "error" else logging.WARNING
-                if problem.severity != "note":
-                    self._log.log(level, "%s", render_text(problem))
-            if page.state == "stale":
-                facts = {"file": page.path}
-                self._log.error("the last good version of a flow file keeps running", extra=facts)
-        if turned.anything:
-            changes = {
-                "added": list(turned.added),
-                "changed": list(turned.changed),
-                "removed": list(turned.removed),
-            }
-            self._log.info("flows loaded", extra=changes)
+        await self.served.pause(self.sources, paused)
 
     def _reload_soon(self, *, every: bool = False) -> None:
         task = asyncio.get_running_loop().create_task(self._reload_told(every=every), name="reload")
@@ -352,17 +327,3 @@ class Daemon:
         if self.stopping.is_set():
             os._exit(1)  # a second signal: exit now, the store knows how to recover
         self.stopping.set()
-
-
-def _secrets(
-    settings: Settings, redactor: Redactor, clock: Clock, environ: Mapping[str, str]
-) -> Secrets:
-    command = settings.secrets.exec
-    return Secrets(
-        redactor=redactor,
-        clock=clock,
-        environ=environ,
-        folder=settings.secrets.dir,
-        variables=settings.secrets.env,
-        command=Command(args=command.args, timeout_secs=command.timeout, keep_secs=command.keep),
-    )

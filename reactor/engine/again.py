@@ -7,6 +7,7 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from reactor.engine.core import Engine
+from reactor.engine.inputs import checked
 from reactor.engine.router import Candidate, Router
 from reactor.errors import EvaluationError, NotFound, UsageError
 from reactor.ids import id_text
@@ -84,8 +85,8 @@ async def start(
     if flow is None:
         raise NotFound(f"no flow is called {name!r}: `reactor flows` lists them")
     chosen = _trigger(flow, trigger)
-    if chosen.source == "call" and data is None:
-        data = dict(inputs)
+    if chosen.source == "call":
+        data = checked(flow, inputs if data is None else data)
     elif inputs:
         raise UsageError(
             f"trigger {chosen.id!r} of flow {name!r} takes data, not inputs: --data JSON"
@@ -129,6 +130,18 @@ async def drop(engine: Engine, execution: int | None, dead: int) -> None:
 def receipt_of(event: int, flow: str, execution: int) -> Receipt:
     """What a retry is answered with."""
     return Receipt(event, (Started(flow, execution),))
+
+
+async def emit(
+    engine: Engine, type_: str, data: Any, *, key: str | None, id_: str | None
+) -> Receipt:
+    """Accept an event of source `event`; an id that came before is a duplicate."""
+    refusal = engine.intake.refusal()
+    if refusal is not None:
+        raise refusal
+    identity = None if id_ is None else f"id:{type_}:{id_}"
+    received = Received(data=data, type=type_, key=key, identity=identity)
+    return await engine.emitter("event")(received)
 
 
 async def emit_again(engine: Engine, event: Event) -> Receipt:

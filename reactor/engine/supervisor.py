@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self
 
@@ -75,6 +76,7 @@ class Supervisor:
         self._redact = redact
         self._stop_secs = stop_secs
         self._sources: dict[str, _Source] = {}
+        self._moved = asyncio.Event()
 
     def start(self, instance: str, run: Run) -> None:
         """Run a source from now on; ValueError if one of this name runs."""
@@ -129,6 +131,14 @@ class Supervisor:
         _, stuck = await asyncio.wait([task], timeout=self._stop_secs)
         if stuck:
             _LOG.error("a source does not end; it is left behind", extra={"source": instance})
+
+    async def begun(self, limit_secs: float) -> None:
+        """Return when every source is up or has failed once, or when the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_secs):
+                while any(one.state.state == "starting" for one in self._sources.values()):
+                    self._moved.clear()
+                    await self._moved.wait()
 
     def states(self) -> list[SourceState]:
         """How every source does, by name."""
@@ -186,6 +196,7 @@ class Supervisor:
         restarts: int | None = None,
         error: str | None = None,
     ) -> None:
+        self._moved.set()
         before = source.state
         source.state = SourceState(
             instance=before.instance,

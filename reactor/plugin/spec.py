@@ -83,7 +83,7 @@ class Spec(Struct, frozen=True, kw_only=True):
 def source(
     word: str,
     *,
-    fields: type[Fields],
+    fields: type[Fields] = Fields,
     examples: Sequence[str],
     identity: Sequence[str] | None = None,
     one_of: Sequence[Sequence[str]] = (),

@@ -177,4 +177,3 @@ def test_starting_and_emitting_over_the_api(daemon: Any) -> None:
     assert again["duplicate"]
     for receipt in (by_hand, emitted):
         assert daemon.ended(receipt["executions"][0]["execution"])["state"] == "ok"
-
