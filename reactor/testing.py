@@ -202,7 +202,6 @@ class World:
         except KeyError:
             raise NotFound(f"there is no secret {name!r}") from None
 
-
     def _failed(self, error: StorageFailed) -> None:
         self._failure = error
 

@@ -55,7 +55,9 @@ async def test_a_scenario_comes_out_as_it_says(scenario, tmp_path, caplog):
 class Stage:
     """What the steps of a scenario do."""
 
-    def __init__(self, lives: Lives, records: list[logging.LogRecord], secrets: Iterable[str]) -> None:
+    def __init__(
+        self, lives: Lives, records: list[logging.LogRecord], secrets: Iterable[str]
+    ) -> None:
         self.lives = lives
         self.records = records
         self.secrets = list(secrets)
@@ -194,7 +196,9 @@ class Stage:
 
     async def _leaks(self) -> int:
         """How often a secret stands in what is on disk, or in what was logged."""
-        kept = self.lives.stored() + "".join(record.getMessage() for record in self.records).encode()
+        kept = (
+            self.lives.stored() + "".join(record.getMessage() for record in self.records).encode()
+        )
         return sum(kept.count(secret.encode()) for secret in self.secrets)
 
     async def _answer(self) -> Any:

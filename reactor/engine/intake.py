@@ -201,9 +201,7 @@ class Intake:
         if not starts:
             self._keep_unwanted(plan)
             if plan.repeats is not None:
-                plan.receipt = Receipt(
-                    plan.repeats.event, plan.repeats.executions, duplicate=True
-                )
+                plan.receipt = Receipt(plan.repeats.event, plan.repeats.executions, duplicate=True)
             return
         self._store_event(weft.write, plan, tuple(starts))
         wait = received.wait and len(starts) == 1
@@ -349,7 +347,8 @@ class Intake:
     def _keep_unwanted(self, plan: Plan) -> None:
         self._meter.unwanted += 1
         stopped = {  # what was to start and did not is a repeat under `dedup`
-            one.candidate.flow.name: one.reason or ("duplicate" if one.verdict == "started" else one.verdict)
+            one.candidate.flow.name: one.reason
+            or ("duplicate" if one.verdict == "started" else one.verdict)
             for one in plan.decisions
         }
         self._unwanted(Unwanted(plan.event(plan.id, plan.received.data), stopped))

@@ -24,7 +24,6 @@ from reactor.model.execution import Entry, Failure, State
 from reactor.model.flow import ActionStep, AnyStep, Flow
 
 
-
 class Machine:
     """One execution.
 

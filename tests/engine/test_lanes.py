@@ -27,9 +27,7 @@ class LaneHistory(RuleBasedStateMachine):
         self.queued: list[int] = []
         self.started_of: dict[str | None, list[int]] = defaultdict(list)
 
-    @initialize(
-        mode=st.sampled_from(MODES), most=st.integers(1, 3), hold=st.booleans()
-    )
+    @initialize(mode=st.sampled_from(MODES), most=st.integers(1, 3), hold=st.booleans())
     def begin(self, mode: Any, most: int, *, hold: bool) -> None:
         self.held: dict[str | None, int] = {}
         hold = hold and mode == "queue"

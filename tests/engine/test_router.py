@@ -20,9 +20,7 @@ ATOMS = st.builds("{} == {}".format, PATHS, LITERALS) | st.builds(
 )
 CONDITIONS = st.recursive(
     ATOMS,
-    lambda inner: st.builds(
-        "({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner
-    ),
+    lambda inner: st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner),
     max_leaves=4,
 )
 EVENTS = st.builds(
@@ -53,9 +51,7 @@ def flows(triggers: list[tuple[str, str, str]]) -> list[Flow]:
 
 def told(decisions: list[Any]) -> list[tuple[str, str]]:
     """Which flows the decisions start, or could not decide on."""
-    return [
-        (one.candidate.flow.name, one.verdict) for one in decisions if one.verdict != "stopped"
-    ]
+    return [(one.candidate.flow.name, one.verdict) for one in decisions if one.verdict != "stopped"]
 
 
 @settings(max_examples=60)

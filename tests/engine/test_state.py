@@ -29,9 +29,7 @@ def stored(rows: list[StateValue], now_ms: int) -> list[StateValue]:
         else:
             table[row.name, row.key] = row
     return [
-        row
-        for _, row in sorted(table.items())
-        if row.until_ms is None or row.until_ms > now_ms
+        row for _, row in sorted(table.items()) if row.until_ms is None or row.until_ms > now_ms
     ]
 
 
