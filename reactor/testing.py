@@ -53,8 +53,9 @@ class World:
     """Flows, an engine and a store, all in this process, as an async context manager.
 
     `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by
-    itself but what needs no time; `advance` lets it pass. A store given by hand outlives the world:
-    that is a restart. `held` says how many attempts hang until time passes or the test lets them go.
+    itself but what needs no time; `advance` lets it pass. A store given by hand outlives the
+    world: that is a restart. `held` says how many attempts hang until time passes, or until the
+    test lets them go.
     """
 
     def __init__(

@@ -165,7 +165,7 @@ class Engine:
     @property
     def calm(self) -> bool:
         """Whether nothing of ours is under way that needs no time: no commit, no loading."""
-        busy = self.runner.looking or self.desk.busy or bool(self._cancels)
+        busy = self.runner.outcomes.busy or self.desk.busy or bool(self._cancels)
         return not busy and self.store.pressure().rows == 0
 
     @property

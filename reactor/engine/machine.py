@@ -17,7 +17,7 @@ from reactor.engine.course import Course
 from reactor.engine.failures import delay_secs, failure_of, from_plain, plain
 from reactor.engine.render import Rendering
 from reactor.engine.state import detached
-from reactor.engine.turns import Act, Block, Ended, Turn
+from reactor.engine.turns import Act, Block, Ended, Turn, reads_state, wanted
 from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure, State
@@ -203,7 +203,7 @@ class Machine:
             ready = self._history.get((path, "ready"))
             if ready is not None and isinstance(step, ActionStep):
                 return self._resume(Turn(step, path, block, ready["at"], ready["input"]), now_ms)
-        if self._stage.states and _reads_state(step):
+        if self._stage.states and reads_state(step):
             block.at -= 1
             self._barrier = block
             self.waits_for_commit = True
@@ -211,7 +211,7 @@ class Machine:
         self._names["now"] = instant(now_ms)
         turn = Turn(step, path, block, now_ms)
         try:
-            if (step.only_if or step.unless) and not self._wanted(step):
+            if (step.only_if or step.unless) and not wanted(step, self._names):
                 self._settle(turn, "skipped", None, None, now_ms)
                 return True
             if not isinstance(step, ActionStep):
@@ -379,12 +379,6 @@ class Machine:
             if stored is None:
                 self._note("", "vars", shown)
 
-    def _wanted(self, step: AnyStep) -> bool:
-        names = self._names
-        if not all(condition.test(names) for condition in step.only_if):
-            return False
-        return not any(condition.test(names) for condition in step.unless)
-
     def _delay(
         self, turn: Turn, failed: ActionFailed, failure: Failure, now_ms: int
     ) -> float | None:
@@ -401,10 +395,3 @@ class Machine:
 
     def _note(self, path: str, kind: str, value: Any) -> None:
         self.journal.append(Entry(path, kind, value))
-
-
-def _reads_state(step: AnyStep) -> bool:
-    if any("state" in condition.roots for condition in (*step.only_if, *step.unless)):
-        return True
-    reads = isinstance(step, ActionStep) and "state" in step.config.roots
-    return reads and not (isinstance(step, ActionStep) and step.action == "set")

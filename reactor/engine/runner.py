@@ -19,6 +19,7 @@ from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
+from reactor.engine.waking import Alarms, Progress
 from reactor.engine.weaver import Weaver
 from reactor.engine.words import Emission, LogLine
 from reactor.errors import ActionFailed
@@ -29,7 +30,6 @@ from reactor.model.flow import Flow
 from reactor.store import Change, End, NewExecution, Open, Record, Store, Write
 from reactor.units import format_duration
 
-NEAR_MS = 15_000  # what is due within this waits in memory, the rest in the store
 CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
 
 
@@ -64,15 +64,14 @@ class Runner:
         self._lane = lane
         self._performer = performer
         self._spans = spans
-        self._moments = moments
         self._meter = meter
         self._bell = bell
         self._maker = maker
         self._weaver: Weaver | None = None
         self.outcomes = Outcomes(store, self.live.__contains__)
-        self._watched: set[int] = set()
-        self._watched_steps: dict[int, tuple[asyncio.Event, int]] = {}
-        self._busy = 0
+        self.alarms = Alarms(clock, moments, lane)
+        self._progress = Progress(spans)
+        self.attempts = 0  # under way
         self._idle: asyncio.Event | None = None
         self._log = logging.getLogger("reactor.runner")
         self._lines = logging.getLogger("reactor.flow")
@@ -94,7 +93,7 @@ class Runner:
     def resume(
         self, opened: Open, flow: Flow, view: dict[str, Any], *, stop: Failure | None = None
     ) -> None:
-        """Go on with a stored execution that has its slot now; with `stop` only to its `finally`."""
+        """Go on with a stored execution that has its slot now; `stop` sends it to `finally`."""
         now_ms = self._clock.now_ms()
         row = opened.execution
         running = self._maker.make(row, flow, view, opened.journal)
@@ -142,10 +141,9 @@ class Runner:
         if running.commits:
             return  # a cancel followed at once: nothing is done before that is on disk too
         stage, machine = running.stage, running.machine
-        if self._watched_steps and (watch := self._watched_steps.get(running.row.id)) is not None:
-            stored, before = watch
-            if machine.ended is not None or machine.saved > before:
-                stored.set()
+        if self._progress.awaited:
+            ended = machine.ended is not None
+            self._progress.stored(running.row.id, machine.saved, ended=ended)
         if stage.states:
             states, stage.states = stage.states, []
             self._shared.commit(states)
@@ -183,7 +181,7 @@ class Runner:
             running.tasks[act.path] = asyncio.get_running_loop().create_task(
                 self._attempt(running, act.path, work)
             )
-            self._busy += 1
+            self.attempts += 1
 
     async def _attempt(self, running: Running, path: str, work: Awaitable[Any]) -> None:
         try:
@@ -201,8 +199,8 @@ class Runner:
 
     def _ended_attempt(self, running: Running, path: str) -> None:
         running.tasks.pop(path, None)
-        self._busy -= 1
-        if self._busy == 0 and self._idle is not None:
+        self.attempts -= 1
+        if self.attempts == 0 and self._idle is not None:
             self._idle.set()
 
     def _fed(self, running: Running, path: str, result: Any) -> None:
@@ -267,28 +265,10 @@ class Runner:
         row = running.row
         self._drop(running)
         self._meter.parked += 1
-        self.watch(row.id, self._due(running), row.flow)
+        self.alarms.set(row.id, self._due(running), row.flow)
         lane = self._lane(row.flow)
         lane.park(row.id)
         lane.turn()
-
-    def watch(self, execution: int, due_ms: int, flow: str) -> None:
-        """Wake a waiting execution at its time if that is near; the reconciler finds far ones."""
-        if due_ms - self._clock.now_ms() > NEAR_MS or execution in self._watched:
-            return
-        self._watched.add(execution)
-
-        def due() -> None:
-            self._watched.discard(execution)
-            lane = self._lane(flow)
-            lane.resume(execution)
-            lane.turn()
-
-        self._moments.at(due_ms, due)
-
-    def watches(self, execution: int) -> bool:
-        """Whether a waiting execution has its timer already."""
-        return execution in self._watched
 
     # ---- ending
 
@@ -373,34 +353,18 @@ class Runner:
                 timer.cancel()
         running.deadline = running.closing = None
 
-    @property
-    def attempts(self) -> int:
-        """How many attempts are under way."""
-        return self._busy
-
-    @property
-    def looking(self) -> bool:
-        """Whether answers are being looked up."""
-        return self.outcomes.busy
-
     async def quiet(self, execution: int, limit_secs: float) -> None:
         """Return when a live execution stored a result, left, or the time is over."""
         running = self.live.get(execution)
-        if running is None:
-            return
-        stored = asyncio.Event()
-        self._watched_steps[execution] = (stored, running.machine.saved)
-        timer = self._spans.after(limit_secs, stored.set)
-        await stored.wait()
-        timer.cancel()
-        self._watched_steps.pop(execution, None)
+        if running is not None:
+            await self._progress.beyond(execution, running.machine.saved, limit_secs)
 
     # ---- stopping
 
     async def drain(self, limit_secs: float) -> None:
         """Begin nothing more; give what runs some time, then cancel it: it runs again next time."""
         self.open = False
-        if self._busy and limit_secs > 0:
+        if self.attempts and limit_secs > 0:
             self._idle = asyncio.Event()
             timer = self._spans.after(limit_secs, self._idle.set)
             await self._idle.wait()

@@ -99,7 +99,7 @@ async def test_a_fresh_execution_is_not_taken_for_lost(lives):
 
 
 async def test_a_version_that_does_not_compile_any_more_needs_attention(tmp_path):
-    """Its executions are parked, other flows go on, and a retry with the current version ends it."""
+    """Its executions are parked until they are run again with the current version."""
     async with Lives(tmp_path, WAITS, probe=Probe({"call": ["fail"]})) as lives:
         await lives.world.emit("go")
         lives.flows = (RENAMED,)

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,7 @@ async def play(steps: list[tuple[str, str]], folder: Path) -> None:
                 answered.add(given_)
             elif word == "rush":  # nobody waits for the answer; a crash may come first
                 received = Received(data=given_, type="go", identity=given_)
-                one.engine.emitter("event").nowait(
-                    received, lambda result, name=given_: note(result, name, answered)
-                )
+                one.engine.emitter("event").nowait(received, partial(note, given_, answered))
             elif word == "advance":
                 await one.world.advance(given_)
             elif word == "settle":
@@ -76,7 +75,7 @@ async def play(steps: list[tuple[str, str]], folder: Path) -> None:
         assert one.engine.meter.repaired == 0
 
 
-def note(result: Any, name: str, answered: set[str]) -> None:
+def note(name: str, answered: set[str], result: Any) -> None:
     """What was answered with a receipt must run."""
     if isinstance(result, Receipt):
         answered.add(name)

@@ -178,7 +178,7 @@ def test_a_cut_at_any_commit_changes_nothing(parts, outcomes, cancel, at, data):
 
     stored = {entry.path for entry in prefix if entry.kind == "done"}
     ready = {entry.path for entry in prefix if entry.kind == "ready"}
-    same = {act for act in map(repr, whole.acts)}
+    same = set(map(repr, whole.acts))
     assert [path for path, _, _ in again.acts if path in stored] == []
     assert [act for act in again.acts if act[0] in ready and repr(act) not in same] == []
     if "now" not in json.dumps(parts) or not later:
