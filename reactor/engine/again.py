@@ -186,7 +186,7 @@ def _kept(old: Open) -> tuple[Entry, ...]:
     journal, error = old.journal, old.execution.error
     done = [entry for entry in journal if entry.kind == "done" and entry.path.startswith("do.")]
     failed = [entry for entry in done if entry.value["status"] == "failed"]
-    # An error of no step (a cancel, a timeout) keeps what failed and was let go.
+    # An error of no step (a cancel, a timeout) leaves those that failed and were let go.
     last = failed[-1] if failed and error is not None and error.step is not None else None
     kept = {entry.path for entry in done if entry is not last}
     return tuple(

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from reactor.clock import Clock
+from reactor.engine.alarms import Alarms
 from reactor.engine.bell import Bell, Hear
 from reactor.engine.desk import Desk
 from reactor.engine.emitter import Emitter
@@ -97,7 +98,7 @@ class Engine:
             lane=self.desk.lane,
             performer=performer,
             spans=self.spans,
-            moments=self.moments,
+            alarms=Alarms(outside.clock, self.moments, self.desk.lane),
             meter=self.meter,
             bell=self.bell,
             maker=Maker(

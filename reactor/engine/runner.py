@@ -3,23 +3,23 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
 from reactor.clock import Clock
+from reactor.engine.alarms import Alarms
 from reactor.engine.bell import Bell
-from reactor.engine.course import LIMIT_SECS
+from reactor.engine.deadlines import Deadlines
 from reactor.engine.ending import dead_letter, end_of
 from reactor.engine.lanes import Lane
 from reactor.engine.making import Maker, Running
 from reactor.engine.meter import Meter
 from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
+from reactor.engine.progress import Progress
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
-from reactor.engine.waking import Alarms, Progress
 from reactor.engine.weaver import Weaver
 from reactor.engine.words import Emission, LogLine
 from reactor.errors import ActionFailed
@@ -28,7 +28,6 @@ from reactor.model.event import Outcome
 from reactor.model.execution import Execution, Failure, State
 from reactor.model.flow import Flow
 from reactor.store import Change, End, NewExecution, Open, Record, Store, Write
-from reactor.units import format_duration
 
 CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
 
@@ -50,7 +49,7 @@ class Runner:
         lane: Callable[[str], Lane],
         performer: Performer,
         spans: Timers,
-        moments: Timers,
+        alarms: Alarms,
         meter: Meter,
         bell: Bell,
         maker: Maker,
@@ -64,12 +63,13 @@ class Runner:
         self._lane = lane
         self._performer = performer
         self._spans = spans
+        self.alarms = alarms
         self._meter = meter
         self._bell = bell
         self._maker = maker
         self._weaver: Weaver | None = None
+        self._deadlines = Deadlines(clock, spans, self.cancel)
         self.outcomes = Outcomes(store, self.live.__contains__)
-        self.alarms = Alarms(clock, moments, lane)
         self._progress = Progress(spans)
         self.attempts = 0  # under way
         self._idle: asyncio.Event | None = None
@@ -93,7 +93,7 @@ class Runner:
     def resume(
         self, opened: Open, flow: Flow, view: dict[str, Any], *, stop: Failure | None = None
     ) -> None:
-        """Go on with a stored execution that has its slot now; `stop` sends it to `finally`."""
+        """Go on with a stored execution that has its slot; with `stop` only to its `finally`."""
         now_ms = self._clock.now_ms()
         row = opened.execution
         running = self._maker.make(row, flow, view, opened.journal)
@@ -104,10 +104,10 @@ class Runner:
         if stop is not None:
             self.cancel(row.id, stop)
         elif not running.machine.sleeping or (running.machine.due or 0) <= now_ms:
-            self._set_limits(running)
+            self._deadlines.set(running)
             self._record(running, started=True)
         elif self._due(running) <= now_ms:
-            self._too_long(running)
+            self._deadlines.too_long(running)
         else:
             self._park(running)  # the clock was set back
 
@@ -161,7 +161,7 @@ class Runner:
         elif machine.sleeping:
             self._park(running)
         else:
-            self._set_limits(running)
+            self._deadlines.set(running)
             self._perform(running)
 
     def _say(self, running: Running, lines: list[LogLine]) -> None:
@@ -265,7 +265,7 @@ class Runner:
         row = running.row
         self._drop(running)
         self._meter.parked += 1
-        self.alarms.set(row.id, self._due(running), row.flow)
+        self.alarms.watch(row.id, self._due(running), row.flow)
         lane = self._lane(row.flow)
         lane.park(row.id)
         lane.turn()
@@ -348,10 +348,7 @@ class Runner:
 
     def _drop(self, running: Running) -> None:
         self.live.pop(running.row.id, None)
-        for timer in (running.deadline, running.closing):
-            if timer is not None:
-                timer.cancel()
-        running.deadline = running.closing = None
+        self._deadlines.clear(running)
 
     async def quiet(self, execution: int, limit_secs: float) -> None:
         """Return when a live execution stored a result, left, or the time is over."""
@@ -376,21 +373,3 @@ class Runner:
         cut = Write(changes=[Change(number, State.QUEUED) for number in self.live])
         if cut.changes:
             self._store.submit(cut)
-
-    # ---- limits of time
-
-    def _set_limits(self, running: Running) -> None:
-        limit = running.flow.run.timeout_secs
-        if limit is not None and running.deadline is None and running.started_ms is not None:
-            passed = (self._clock.now_ms() - running.started_ms) / 1000
-            running.deadline = self._spans.after(limit - passed, lambda: self._too_long(running))
-        if running.machine.closing and running.closing is None:
-            late = Failure(step=None, kind="timeout", message="finally took too long")
-            number = running.row.id
-            running.closing = self._spans.after(LIMIT_SECS, partial(self.cancel, number, late))
-
-    def _too_long(self, running: Running) -> None:
-        limit = format_duration(running.flow.run.timeout_secs or 0)
-        message = f"the flow ran longer than its timeout of {limit}"
-        if not running.machine.closing:
-            self.cancel(running.row.id, Failure(step=None, kind="timeout", message=message))
