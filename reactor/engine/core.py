@@ -215,6 +215,9 @@ class Engine:
         self._fresh_unwanted.append(row)
 
     def _cancel(self, execution: int, error: Failure) -> None:
+        running = self.runner.live.get(execution)
+        if running is not None and (running.stopping is not None or running.machine.closing):
+            return  # it ends already; a second cancel would skip its `finally`
         if not self.runner.cancel(execution, error):
             task = asyncio.get_running_loop().create_task(self.desk.cancel(execution, error))
             self._cancels.add(task)
