@@ -26,6 +26,8 @@ def run(settings: Settings) -> int:
         # Nearly all garbage goes by reference counts; the collector's walks would cost a tenth of
         # the throughput and are made rare.
         gc.set_threshold(50_000, 20, 100)
+        # The thread that waits for the disk is answered at once, not when a busy loop gives way.
+        sys.setswitchinterval(0.0005)
         daemon = Daemon(settings, redactor, os.environ)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,6 +1,7 @@
 """One life of the daemon: open, recover, serve, reload, drain, close."""
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -15,7 +16,7 @@ from reactor.clock import Clock, SystemClock
 from reactor.daemon.book import Book
 from reactor.daemon.control import DaemonControl
 from reactor.daemon.entrance import Plate, is_loopback, make_listener, shown_address
-from reactor.daemon.outside import Connections, Opened, find_secrets
+from reactor.daemon.outside import Connections, Opened, find_secrets, named_secrets
 from reactor.daemon.served import Served
 from reactor.daemon.sources import Sources, SourceWorld
 from reactor.daemon.trying import curl_line
@@ -90,6 +91,8 @@ class Daemon:
             self._log.warning(str(problem))
         async with self.serving():
             self._show_a_try()
+            # What is there now stays: the collector need not walk it again and again.
+            gc.freeze()
             await self.stopping.wait()
         if self.failure is not None:
             raise self.failure
@@ -158,7 +161,7 @@ class Daemon:
         files = await self.store.files()
         book = Book(settings.flows, loading, files)
         paused = frozenset(await self.store.meta("paused") or ())
-        self.served = Served(book, self.engine, self.store, paused)
+        self.served = Served(book, self.engine, self.store, paused, prepare=self._prepare_secrets)
         self.supervisor = await stack.enter_async_context(
             Supervisor(
                 clock=self.clock,
@@ -207,7 +210,7 @@ class Daemon:
         self._say_ready()
 
     def _stay_up(self, stack: AsyncExitStack, seen: Snapshot) -> None:
-        upkeep = Upkeep(self.engine, self.settings, renew=self.sources.renew)
+        upkeep = Upkeep(self.engine, self.settings, renew=self._renew_secrets)
         flows = self.settings.flows
         self._keep_up(stack, "upkeep", lambda: upkeep.run(asyncio.sleep))
         self._keep_up(stack, "watch", lambda: watch(flows, self._reload_soon, seen=seen))
@@ -244,6 +247,15 @@ class Daemon:
     async def pause(self, paused: frozenset[str]) -> None:
         """Pause exactly these flows; kept over restarts, on disk when it returns."""
         await self.served.pause(self.sources, paused)
+
+    async def _renew_secrets(self) -> None:
+        await self._prepare_secrets()
+        self.sources.renew()
+
+    async def _prepare_secrets(self) -> None:
+        """Have the answers of `secrets.exec` at hand: the event loop does not wait for it."""
+        names = named_secrets(self.served.book.flows, self.settings)
+        await self.secrets.prepare(sorted(names))
 
     def _reload_soon(self, *, every: bool = False) -> None:
         task = asyncio.get_running_loop().create_task(self._reload_told(every=every), name="reload")
