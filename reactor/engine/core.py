@@ -168,7 +168,7 @@ class Engine:
     @property
     def calm(self) -> bool:
         """Whether nothing of ours is under way that needs no time: no commit, no loading."""
-        busy = self.runner.looking or self.desk.busy or bool(self._cancels)
+        busy = self.runner.outcomes.busy or self.desk.busy or bool(self._cancels)
         return not busy and self.store.pressure().rows == 0
 
     @property
@@ -217,6 +217,9 @@ class Engine:
         self._fresh_unwanted.append(row)
 
     def _cancel(self, execution: int, error: Failure) -> None:
+        running = self.runner.live.get(execution)
+        if running is not None and (running.stopping is not None or running.machine.closing):
+            return  # it ends already; a second cancel would skip its `finally`
         if not self.runner.cancel(execution, error):
             task = asyncio.get_running_loop().create_task(self.desk.cancel(execution, error))
             self._cancels.add(task)

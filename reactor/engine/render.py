@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reactor.engine.state import detached
+from reactor.errors import ActionFailed, ReactorError
 from reactor.expr.parse import Expression
 from reactor.expr.template import Template
 from reactor.model.flow import ActionStep, Flow
@@ -105,7 +106,10 @@ class Rendering:
 
     def _real(self, template: Template) -> dict[str, Any]:
         wanted = {path[1] for path in template.paths if path[0] == "secrets" and len(path) > 1}
-        return {**self.names, "secrets": {name: self._secret(name) for name in wanted}}
+        try:
+            return {**self.names, "secrets": {name: self._secret(name) for name in wanted}}
+        except ReactorError as error:  # a secret that is not there fails the step, nothing more
+            raise ActionFailed(str(error), kind="secret") from error
 
     def _written_by_data(self, expression: Expression) -> bool:
         """Whether an expression gives what came from outside: events, results, shared state."""

@@ -17,6 +17,7 @@ from reactor.engine.making import Maker, Running
 from reactor.engine.meter import Meter
 from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
+from reactor.engine.progress import Progress
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.engine.weaver import Weaver
@@ -79,8 +80,8 @@ class Runner:
         self._weaver: Weaver | None = None
         self._deadlines = Deadlines(clock, spans, self.cancel)
         self.outcomes = Outcomes(store, self.live.__contains__)
-        self._stored: dict[int, asyncio.Event] = {}
-        self._busy = 0
+        self._progress = Progress(spans)
+        self.attempts = 0  # under way
         self._idle: asyncio.Event | None = None
         self._log = logging.getLogger("reactor.runner")
 
@@ -149,8 +150,9 @@ class Runner:
         if running.commits:
             return  # a cancel followed at once: nothing is done before that is on disk too
         stage, machine = running.stage, running.machine
-        if self._stored and (waiter := self._stored.get(running.row.id)) is not None:
-            waiter.set()
+        if self._progress.awaited:
+            ended = machine.ended is not None
+            self._progress.stored(running.row.id, machine.saved, ended=ended)
         if stage.states:
             states, stage.states = stage.states, []
             self._shared.commit(states)
@@ -187,7 +189,7 @@ class Runner:
             running.tasks[act.path] = asyncio.get_running_loop().create_task(
                 self._attempt(running, act.path, work)
             )
-            self._busy += 1
+            self.attempts += 1
 
     async def _attempt(self, running: Running, path: str, work: Awaitable[Any]) -> None:
         try:
@@ -205,8 +207,8 @@ class Runner:
 
     def _ended_attempt(self, running: Running, path: str) -> None:
         running.tasks.pop(path, None)
-        self._busy -= 1
-        if self._busy == 0 and self._idle is not None:
+        self.attempts -= 1
+        if self.attempts == 0 and self._idle is not None:
             self._idle.set()
 
     def _fed(self, running: Running, path: str, result: Any) -> None:
@@ -356,33 +358,18 @@ class Runner:
         self.live.pop(running.row.id, None)
         self._deadlines.clear(running)
 
-    @property
-    def attempts(self) -> int:
-        """How many attempts are under way."""
-        return self._busy
-
-    @property
-    def looking(self) -> bool:
-        """Whether answers are being looked up."""
-        return self.outcomes.busy
-
     async def quiet(self, execution: int, limit_secs: float) -> None:
-        """Return when a live execution stored something, left, or the time is over."""
-        if execution not in self.live:
-            return
-        stored = asyncio.Event()
-        self._stored[execution] = stored
-        timer = self._spans.after(limit_secs, stored.set)
-        await stored.wait()
-        timer.cancel()
-        self._stored.pop(execution, None)
+        """Return when a live execution stored a result, left, or the time is over."""
+        running = self.live.get(execution)
+        if running is not None:
+            await self._progress.beyond(execution, running.machine.saved, limit_secs)
 
     # ---- stopping
 
     async def drain(self, limit_secs: float) -> None:
         """Begin nothing more; give what runs some time, then cancel it: it runs again next time."""
         self.open = False
-        if self._busy and limit_secs > 0:
+        if self.attempts and limit_secs > 0:
             self._idle = asyncio.Event()
             timer = self._spans.after(limit_secs, self._idle.set)
             await self._idle.wait()

@@ -72,6 +72,12 @@ class Lives:
         ids = dict(_ids(flow))
         return {ids[entry.path]: entry.value for entry in opened.journal if entry.kind == "done"}
 
+    def stored(self) -> bytes:
+        """Every byte on disk."""
+        return b"".join(
+            path.read_bytes() for path in sorted(self._folder.rglob("*")) if path.is_file()
+        )
+
     def _state(self, life: int) -> Path:
         return self._folder / f"life{life}"
 
