@@ -15,6 +15,7 @@ from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import Connection, Files, Network
 from reactor.plugin.spec import Spec
 from reactor.problem import render_text
+from reactor.secrets import Redactor
 from reactor.store import Query, Version
 from reactor.store.sqlite import SqliteStore, open_memory
 from reactor.units import parse_duration
@@ -52,8 +53,9 @@ class World:
     """Flows, an engine and a store, all in this process, as an async context manager.
 
     `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by
-    itself but what needs no time; `advance` lets it pass. A store given by hand outlives the world:
-    that is a restart. `held` says how many attempts hang until time passes or the test lets them go.
+    itself but what needs no time; `advance` lets it pass. A store given by hand outlives the
+    world: that is a restart. `held` says how many attempts hang until time passes, or until the
+    test lets them go.
     """
 
     def __init__(
@@ -74,6 +76,9 @@ class World:
         self._texts = flows
         self._given = store
         self._secrets = dict(secrets or {})
+        self._redactor = Redactor()
+        for name, value in self._secrets.items():
+            self._redactor.learn(name, value)
         self._env = dict(env or {})
         self._chance = chance
         self._limits = limits
@@ -91,7 +96,7 @@ class World:
             compile_flow=self._compile,
             env=self._env,
             secret=self._secret,
-            redact=self._redact,
+            redact=self._redactor.redact,
             network=Network(),
             files=Files(base="."),
             shared=_Opened(),
@@ -197,9 +202,6 @@ class World:
             return self._secrets[name]
         except KeyError:
             raise NotFound(f"there is no secret {name!r}") from None
-
-    def _redact(self, value: Any) -> Any:
-        return value
 
     def _failed(self, error: StorageFailed) -> None:
         self._failure = error
