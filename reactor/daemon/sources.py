@@ -1,7 +1,7 @@
 """Which sources run: one for each subscription that a flow listens to."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec import Struct, json
@@ -15,6 +15,10 @@ from reactor.plugin.context import Connection, Emit, Routes, Shared
 from reactor.plugin.decode import decode
 from reactor.plugin.spec import Spec
 from reactor.store import Store
+
+
+# A machine that slept, or whose clock was set, is noticed after this time.
+LONGEST_NAP_SECS = 30.0
 
 
 class Wanted(Struct, frozen=True):
@@ -40,6 +44,8 @@ class SourceWorld(Struct, frozen=True, kw_only=True):
     connection: Callable[[str, str | None], Connection]
     routes: Callable[[str], Routes]
     emit: Callable[[str], Emit]
+    wait_until: Callable[[int], Awaitable[None]]
+    chance: Callable[[], float]
     allow_unauthenticated: bool
     listens_on_loopback: bool
 
@@ -56,6 +62,8 @@ class Context(Struct, frozen=True, kw_only=True):
     listens_on_loopback: bool
     store: Store
     say_up: Callable[[str], None]
+    reach: Callable[[int], Awaitable[None]]
+    draw: Callable[[], float]
     find_connection: Callable[[str, str | None], Connection]
 
     def up(self, detail: str = "") -> None:
@@ -66,6 +74,18 @@ class Context(Struct, frozen=True, kw_only=True):
         """The last position stored with an event of this instance."""
         return await self.store.position(self.instance)
 
+    async def set_position(self, value: Any) -> None:
+        """Store a position that comes with no event."""
+        await self.store.set_position(self.instance, value)
+
+    async def wait_until(self, ms: int) -> None:
+        """Return when the clock shows this time."""
+        await self.reach(ms)
+
+    def chance(self) -> float:
+        """A number from [0, 1), drawn anew."""
+        return self.draw()
+
     def connection(self, kind: str, name: str | None) -> Connection:
         """A configured connection."""
         return self.find_connection(kind, name)
@@ -74,8 +94,15 @@ class Context(Struct, frozen=True, kw_only=True):
 class Sources:
     """Keeps the running sources equal to what the router's flows ask for."""
 
-    def __init__(self, world: SourceWorld, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        world: SourceWorld,
+        supervisor: Supervisor,
+        *,
+        runs: Callable[[Spec], bool] = lambda spec: True,
+    ) -> None:
         self._world = world
+        self._runs = runs
         self._supervisor = supervisor
         self._used: dict[str, dict[str, str | None]] = {}
         self.running: dict[str, Wanted] = {}
@@ -125,7 +152,7 @@ class Sources:
         for instance, candidates in router.instances().items():
             first = candidates[0]
             spec = self._world.catalog.find("source", first.trigger.source)
-            if spec is None or spec.run is None:
+            if spec is None or spec.run is None or not self._runs(spec):
                 continue  # the engine's own sources run by themselves
             flows = tuple(dict.fromkeys(candidate.flow.name for candidate in candidates))
             secrets = _names(first, "secrets")
@@ -149,6 +176,8 @@ class Sources:
             listens_on_loopback=world.listens_on_loopback,
             store=world.store,
             say_up=lambda detail: self._supervisor.up(want.instance, detail),
+            reach=world.wait_until,
+            draw=world.chance,
             find_connection=world.connection,
         )
         if want.spec.run is not None:
@@ -167,6 +196,12 @@ class Sources:
         if spec.shorthand is not None and not isinstance(given, dict):
             given = {spec.shorthand: given}
         return decode(given, spec.config)
+
+
+async def wait_until(clock: Clock, ms: int, nap: Callable[[float], Awaitable[None]]) -> None:
+    """Return when a clock shows a time; naps are short, because a clock may be set."""
+    while (left_ms := ms - clock.now_ms()) > 0:
+        await nap(min(left_ms / 1000, LONGEST_NAP_SECS))
 
 
 def _written(candidate: Candidate) -> bytes:
