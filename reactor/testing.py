@@ -56,7 +56,8 @@ class World:
     `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by
     itself but what needs no time; `advance` lets it pass. Sources that need nothing but time run,
     what others would bring is handed over with `offer`. A store given by hand outlives the world:
-    that is a restart. `held` says how many attempts hang until time passes or the test lets them go.
+    that is a restart. `held` says how many attempts hang until time passes or the test lets them
+    go.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class World:
             clock=self.clock, chance=self._chance, wait=self._sleepers.nap, redact=str
         )
         self._sources = Sources(
-            self._source_world(), self._supervisor, runs=lambda spec: not spec.outside
+            self._source_world(), self._supervisor, only=lambda spec: not spec.outside
         )
         await self.engine.start(self.load(*self._texts))
         await self._sources.follow(self.engine.intake.router)

@@ -16,7 +16,6 @@ from reactor.plugin.decode import decode
 from reactor.plugin.spec import Spec
 from reactor.store import Store
 
-
 # A machine that slept, or whose clock was set, is noticed after this time.
 LONGEST_NAP_SECS = 30.0
 
@@ -92,17 +91,17 @@ class Context(Struct, frozen=True, kw_only=True):
 
 
 class Sources:
-    """Keeps the running sources equal to what the router's flows ask for."""
+    """Keeps the running sources equal to what the router's flows ask for; `only` chooses words."""
 
     def __init__(
         self,
         world: SourceWorld,
         supervisor: Supervisor,
         *,
-        runs: Callable[[Spec], bool] = lambda spec: True,
+        only: Callable[[Spec], bool] | None = None,
     ) -> None:
         self._world = world
-        self._runs = runs
+        self._only = only
         self._supervisor = supervisor
         self._used: dict[str, dict[str, str | None]] = {}
         self.running: dict[str, Wanted] = {}
@@ -152,8 +151,10 @@ class Sources:
         for instance, candidates in router.instances().items():
             first = candidates[0]
             spec = self._world.catalog.find("source", first.trigger.source)
-            if spec is None or spec.run is None or not self._runs(spec):
+            if spec is None or spec.run is None:
                 continue  # the engine's own sources run by themselves
+            if self._only is not None and not self._only(spec):
+                continue
             flows = tuple(dict.fromkeys(candidate.flow.name for candidate in candidates))
             secrets = _names(first, "secrets")
             found[instance] = Wanted(instance, spec, first, _written(first), secrets, flows)

@@ -36,8 +36,8 @@ def doc(
     `Expression` or `Template`. `literal`: no templates at all; `hint` says what to write instead.
     `strict`: null inside mixed text is an error (URLs, argv, paths, topics). `authored`: who wrote
     the
-    beginning of the text decides what it may reach (security.md 5 and 6). `setting`: where the field is
-    left out, it is this one of `defaults` in the settings.
+    beginning of the text decides what it may reach (security.md 5 and 6). `setting`: a field that
+    is left out is this one of `defaults` in the settings.
     """
     extra = {"form": form, "strict": strict, "authored": authored, "hint": hint, "setting": setting}
     return msgspec.Meta(description=text, examples=list(examples) or None, extra=extra)

@@ -87,7 +87,7 @@ def _check(written: Mapping[str, Any]) -> Iterable[Complaint]:
             yield ("cron",), f"cron: {error}"
     if isinstance(every := written.get("every"), str):
         span = parse_duration(every)
-        if span == 0:
+        if not span:
             yield ("every",), f"every: {every} never happens: write a span such as 15m"
         elif span < 1:
             yield ("every",), f"every: {every} is too often: at least 1s"
