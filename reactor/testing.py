@@ -14,7 +14,7 @@ from reactor.model.event import Receipt, Received
 from reactor.model.execution import Execution, State
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
-from reactor.plugin.context import Connection, Files, Network, Routes
+from reactor.plugin.context import Answer, Connection, Files, Network, Route
 from reactor.plugin.spec import Spec
 from reactor.problem import render_text
 from reactor.store import Query, Version
@@ -222,7 +222,7 @@ class World:
             secret=self._secret,
             env=self._env,
             connection=_no_connection,
-            routes=_no_routes,
+            routes=lambda _word: _NoRoutes(),
             emit=self.engine.emitter,
             wait_until=self._sleepers.wait_until,
             chance=self._chance,
@@ -265,17 +265,19 @@ class _Sleepers:
 
     def __init__(self, clock: HandClock) -> None:
         self._clock = clock
-        self._asleep: dict[asyncio.Future[None], int] = {}
+        self._asleep: dict[asyncio.Future[None], tuple[int, int]] = {}
 
     async def wait_until(self, ms: int) -> None:
-        """Return when the clock shows this time."""
-        while ms > self._clock.now_ms():
-            asleep: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._asleep[asleep] = ms
-            try:
-                await asleep
-            finally:
-                self._asleep.pop(asleep, None)
+        """Return when the clock shows this time, or was set back meanwhile."""
+        now_ms = self._clock.now_ms()
+        if ms <= now_ms:
+            return
+        asleep: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asleep[asleep] = (now_ms, ms)
+        try:
+            await asleep
+        finally:
+            self._asleep.pop(asleep, None)
 
     async def nap(self, secs: float) -> None:
         """Return when so much time has passed."""
@@ -283,18 +285,23 @@ class _Sleepers:
 
     def times(self) -> list[int]:
         """When each of them wants to wake."""
-        return list(self._asleep.values())
+        return [until_ms for _, until_ms in self._asleep.values()]
 
     def wake(self) -> None:
-        """Wake those whose time has come."""
+        """Wake those whose time has come, or whose clock was set back."""
         now_ms = self._clock.now_ms()
-        for asleep in [each for each, ms in self._asleep.items() if ms <= now_ms]:
-            del self._asleep[asleep]
-            asleep.set_result(None)
+        for asleep, (since_ms, until_ms) in list(self._asleep.items()):
+            if not since_ms <= now_ms < until_ms:
+                del self._asleep[asleep]
+                asleep.set_result(None)
 
 
-def _no_routes(word: str) -> Routes:
-    raise NotFound(f"there is no webhook listener in this world for {word}")
+class _NoRoutes:
+    """The paths of a webhook listener that is not there."""
+
+    def add(self, route: Route, answer: Answer) -> AbstractAsyncContextManager[None]:
+        """Refuse."""
+        raise NotFound(f"there is no webhook listener in this world for {route.path}")
 
 
 def _no_connection(kind: str, name: str | None) -> Connection:

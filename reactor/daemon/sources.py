@@ -78,7 +78,7 @@ class Context(Struct, frozen=True, kw_only=True):
         await self.store.set_position(self.instance, value)
 
     async def wait_until(self, ms: int) -> None:
-        """Return when the clock shows this time."""
+        """Return when the clock shows this time, or was set back meanwhile."""
         await self.reach(ms)
 
     def chance(self) -> float:
@@ -200,9 +200,11 @@ class Sources:
 
 
 async def wait_until(clock: Clock, ms: int, nap: Callable[[float], Awaitable[None]]) -> None:
-    """Return when a clock shows a time; naps are short, because a clock may be set."""
-    while (left_ms := ms - clock.now_ms()) > 0:
-        await nap(min(left_ms / 1000, LONGEST_NAP_SECS))
+    """Return when a clock shows a time, or was set back; naps are short, to notice such things."""
+    now_ms = before_ms = clock.now_ms()
+    while before_ms <= now_ms < ms:
+        await nap(min((ms - now_ms) / 1000, LONGEST_NAP_SECS))
+        before_ms, now_ms = now_ms, clock.now_ms()
 
 
 def _written(candidate: Candidate) -> bytes:

@@ -162,9 +162,9 @@ class SourceContext(Protocol):
         ...
 
     async def wait_until(self, ms: int) -> None:
-        """Return when the clock shows this time.
+        """Return when the clock shows this time, or was set back meanwhile.
 
-        Where the clock is set meanwhile, that is noticed within half a minute.
+        That the clock was set, or the machine slept, is noticed within half a minute.
         """
         ...
 

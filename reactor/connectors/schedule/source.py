@@ -21,8 +21,6 @@ from reactor.units import Duration, parse_duration
 _TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
 # So many missed due times are one commit.
 _PAGE = 100
-# The clock is looked at this often, in case it was set back from far ahead.
-_LOOK = timedelta(hours=1)
 
 
 class Schedule(Config, frozen=True):
@@ -132,7 +130,7 @@ def _meant(tz: str) -> str:
     ],
 )
 async def schedule(config: Schedule, emit: Emit, context: SourceContext) -> None:
-    """Points in time; `event.data` is `{due, late_by}`: a time, and seconds."""
+    """Points in time; `event.data` is `{due, late_by}`: a time, and whole seconds."""
     await _Course(config, emit, context).run()
 
 
@@ -176,8 +174,8 @@ class _Course:
         return self._ahead(noted)
 
     async def _reached(self, moment: datetime) -> bool:
-        """Wait for a moment, an hour at most; whether it is there."""
-        await self._context.wait_until(to_ms(min(moment, self._now() + _LOOK)))
+        """Wait for a moment; whether it is there, or the clock was set back."""
+        await self._context.wait_until(to_ms(moment))
         return self._now() >= moment
 
     async def _catch_up(self, due: datetime, delay: timedelta) -> datetime:
@@ -199,7 +197,7 @@ class _Course:
         return self._after(now)
 
     def _received(self, due: datetime, now: datetime) -> Received:
-        late_secs = round(max((now - due).total_seconds(), 0.0), 3)
+        late_secs = max(0, int((now - due).total_seconds()))
         return Received(
             data={"due": _text(due, self._calendar.zone), "late_by": late_secs},
             identity=_text(due),
