@@ -12,7 +12,7 @@ _STRIDE = timedelta(hours=6)
 _BEGIN = datetime(1970, 1, 2, tzinfo=UTC)
 _END = datetime(9000, 1, 1, tzinfo=UTC)
 # Spans are counted from a midnight; it was a Monday's, so `7d` begins with the week.
-_MONDAY = datetime(1970, 1, 5)  # noqa: DTZ001 (a wall clock has no zone)
+_MONDAY = datetime.fromisoformat("1970-01-05")
 
 
 class Walls(Protocol):

@@ -137,7 +137,11 @@ def test_nothing_is_due_at_the_end_of_time():
     assert calendar.after(datetime.min.replace(tzinfo=UTC)) is not None
 
 
-MOMENTS = st.datetimes(datetime(2025, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))
+MOMENTS = st.datetimes(
+    datetime.fromisoformat("2025-01-01"),
+    datetime.fromisoformat("2028-01-01"),
+    timezones=st.just(UTC),
+)
 ZONES = st.sampled_from([WARSAW, NEW_YORK, LORD_HOWE, KATHMANDU, "Africa/Casablanca"])
 WALLS = st.sampled_from(
     [Cron("30 2 * * *"), Cron("*/15 * * * *"), Cron("0 */3 * * *"), Cron("7 1,2 * * sun"),

@@ -106,9 +106,8 @@ async def test_a_crash_repeats_nothing_and_loses_nothing(tmp_path):
             await lives.crash()
         await lives.world.advance("0s")
 
-        assert await dues(lives.world) == [
-            f"{hour:02}:{minute:02}:00Z" for hour in range(2) for minute in (0, 15, 30, 45)
-        ][1:] + ["02:00:00Z"]
+        quarters = [f"{hour:02}:{minute:02}:00Z" for hour in range(3) for minute in (0, 15, 30, 45)]
+        assert await dues(lives.world) == quarters[1:9]
 
 
 async def test_a_long_absence_comes_in_pages(tmp_path):
@@ -178,10 +177,10 @@ async def test_jitter_makes_late_and_stays_before_the_next():
 
 async def test_an_event_that_no_flow_wanted_is_over(tmp_path):
     """A time that a condition turned away does not come back as a missed one."""
-    text = flow("{every: 1h}").replace("do:", "unless: state.holiday\ndo:")
-    async with Lives(tmp_path, text.replace("unless: state.holiday", "only_if: false")) as lives:
+    wanted = flow("{every: 1h}")
+    async with Lives(tmp_path, wanted.replace("do:", "only_if: false\ndo:")) as lives:
         await lives.world.advance("1h")
-        lives.flows = (text,)
+        lives.flows = (wanted,)
         await lives.crash()
         await lives.world.advance("0s")
 
@@ -189,7 +188,7 @@ async def test_an_event_that_no_flow_wanted_is_over(tmp_path):
 
 
 async def test_a_position_by_hand():
-    """`sources reset ID --to TIME` goes on from there; a word that is no time stops the source."""
+    """`sources reset ID --to TIME` goes on from there."""
     async with World(flow("{every: 1h, missed: all}")) as world:
         await world.advance("3h")
         (instance,) = world.engine.intake.router.instances()
@@ -199,6 +198,19 @@ async def test_a_position_by_hand():
         await world.advance("4h")
 
         assert (await dues(world))[3:] == ["06:00:00Z", "07:00:00Z"]
+
+
+async def test_a_position_that_is_no_time_stops_the_source(caplog):
+    """Only a person can mend it, and the log says how."""
+    async with World(flow("{every: 1h}")) as world:
+        (instance,) = world.engine.intake.router.instances()
+        await world.reload()
+        await world.store.set_position(instance, "soon")
+        await world.reload(flow("{every: 1h}"))
+        await world.advance("2h")
+
+        assert await world.executions() == []
+        assert f"reactor sources reset {instance} --to latest" in caplog.records[-1].error
 
 
 async def test_the_store_keeps_the_next_due_time():
