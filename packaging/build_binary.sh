@@ -21,7 +21,7 @@ newer() {  # whether any of the files is newer than the first one, or that is no
 }
 
 if [ -x dist/reactor ] &&
-    ! newer "$built" reactor $recipe packaging/reactor.spec packaging/build_binary.sh; then
+    ! newer "$built" reactor packaging/reactor.spec packaging/zones.py packaging/build_binary.sh $recipe; then
     echo "dist/reactor and dist/reactor-dir are up to date"
     exit 0
 fi

@@ -17,6 +17,7 @@ from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import Answer, Connection, Files, Network, Route
 from reactor.plugin.spec import Spec
 from reactor.problem import render_text
+from reactor.secrets import Redactor
 from reactor.store import Query, Version
 from reactor.store.sqlite import SqliteStore, open_memory
 from reactor.units import parse_duration
@@ -56,8 +57,8 @@ class World:
     `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by
     itself but what needs no time; `advance` lets it pass. Sources that need nothing but time run,
     what others would bring is handed over with `offer`. A store given by hand outlives the world:
-    that is a restart. `held` says how many attempts hang until time passes or the test lets them
-    go.
+    that is a restart. `held` says how many attempts hang until time passes, or until the test lets
+    them go.
     """
 
     def __init__(
@@ -78,6 +79,9 @@ class World:
         self._texts = flows
         self._given = store
         self._secrets = dict(secrets or {})
+        self._redactor = Redactor()
+        for name, value in self._secrets.items():
+            self._redactor.learn(name, value)
         self._env = dict(env or {})
         self._chance = chance
         self._limits = limits
@@ -98,7 +102,7 @@ class World:
             compile_flow=self._compile,
             env=self._env,
             secret=self._secret,
-            redact=self._redact,
+            redact=self._redactor.redact,
             network=Network(),
             files=Files(base="."),
             shared=_Opened(),
@@ -238,9 +242,6 @@ class World:
             return self._secrets[name]
         except KeyError:
             raise NotFound(f"there is no secret {name!r}") from None
-
-    def _redact(self, value: Any) -> Any:
-        return value
 
     def _failed(self, error: StorageFailed) -> None:
         self._failure = error

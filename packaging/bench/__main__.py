@@ -14,18 +14,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import conditions
 import history
 import in_process
-import msgspec
 import reading
 import routing
 import starting
 import webhook
 from measure import FULL, QUICK, Row
-from table import table
-
 from reactor import __version__
+from table import table
 
 BUILD = Path(__file__).parents[2] / "build"
 MEASURES = {

@@ -6,7 +6,6 @@ from typing import Any
 
 from load import ORDER
 from measure import Row, Size, interleaved
-
 from reactor.loading.load import Loading, load_text
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
@@ -62,7 +61,7 @@ def _row(size: Size, kilobytes: int) -> Row:
         reference="the same as plain Python",
         beside=beside,
         figure=ratio,
-        aim="≤ 3 × its time",
+        aim="≤ 3 times that",
         passed=ratio <= 3,
         facts={"condition": CONDITION, "times_a_sample": TIMES},
     )

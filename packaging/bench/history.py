@@ -6,8 +6,6 @@ from pathlib import Path
 from load import ORDER, post_orders
 from measure import Row, Size, interleaved
 from processes import Served, daemon
-from webhook import FLOW
-
 from reactor.clock import SystemClock
 from reactor.errors import StorageFailed
 from reactor.ids import Ids
@@ -15,6 +13,7 @@ from reactor.model.event import Event
 from reactor.model.execution import Entry, Execution, State
 from reactor.store import NewExecution, Write
 from reactor.store.sqlite import SqliteStore, open_sqlite
+from webhook import FLOW
 
 AT_ONCE = 1_000
 

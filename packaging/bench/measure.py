@@ -1,4 +1,4 @@
-"""What a measurement is: samples of interleaved rounds, their median and spread, a row of the table."""
+"""What a measurement is: samples of interleaved rounds, their median and spread, a row."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ FULL = Size(
     rounds=5, load_secs=4, flows_in_process=20_000, starts=7, flows_to_load=1000, history=200_000
 )
 QUICK = Size(
-    rounds=3, load_secs=1, flows_in_process=4_000, starts=3, flows_to_load=100, history=20_000
+    rounds=2, load_secs=1, flows_in_process=4_000, starts=2, flows_to_load=100, history=20_000
 )
 
 
@@ -45,7 +45,7 @@ class Row(Struct, frozen=True, kw_only=True):
     what: str
     unit: str
     measured: Spread
-    reference: str = "–"
+    reference: str = ""
     beside: Spread | None = None
     figure: float
     aim: str

@@ -75,8 +75,10 @@ def daemon(
         notified.bind(name)
         notified.settimeout(LIMIT_SECS)
         environment = {**os.environ, "NOTIFY_SOCKET": f"@{name[1:]}"}
+        # Where it is set every start would compile everything: not what a user has.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         began = time.perf_counter()
-        process = subprocess.Popen(arguments, cwd=folder, env=environment, stderr=log)
+        process = subprocess.Popen(arguments, cwd=folder, env=environment, stdout=log, stderr=log)
         try:
             while not notified.recv(4096).startswith(b"READY=1"):
                 pass

@@ -3,12 +3,12 @@
 import time
 from pathlib import Path
 
-from measure import Row, Size, interleaved
 from ruamel.yaml import YAML
-from starting import FLOW
 
+from measure import Row, Size, interleaved
 from reactor.loading.load import Loading, load_folder
 from reactor.plugin.catalog import Catalog
+from starting import FLOW
 
 LIMIT_MS = 10.0
 

@@ -28,7 +28,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 def _figures(spread: Spread, unit: str) -> str:
     text = f"{_number(spread.median)} {unit}"
     if spread.samples > 1:
-        text += f" ({_number(spread.least)}–{_number(spread.most)}, {spread.samples}×)"  # noqa: RUF001
+        text += f" ({_number(spread.least)}–{_number(spread.most)}, {spread.samples}×)"
     return text
 
 

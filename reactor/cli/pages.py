@@ -86,7 +86,17 @@ def look_up(word: str, commands: click.Group, catalog: Catalog) -> list[Found]:
         for key, takes, default, meaning in describe_settings()
         if word in (key, _variable(key)) or key.startswith(f"{word}.")
     ]
-    return found
+    return found or _explaining(word, commands, catalog)
+
+
+def _explaining(word: str, commands: click.Group, catalog: Catalog) -> list[Found]:
+    """The page that speaks most of a word of the flow language, such as `only_if`."""
+    texts = {page: page_text(page, commands, catalog) for page in ORDER}
+    counts = {
+        page: text.count(f"`{word}`") + text.count(f"`{word}:") for page, text in texts.items()
+    }
+    page = max(counts, key=lambda each: counts[each])
+    return [Found("page", page, texts[page])] if counts[page] else []
 
 
 def nearest(word: str, commands: click.Group, catalog: Catalog) -> list[str]:

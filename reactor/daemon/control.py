@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -264,7 +264,14 @@ class DaemonControl:
         for found in counts.values():
             for state, count in found.items():
                 by_state[state.word] = by_state.get(state.word, 0) + count
+        pressure = self._daemon.store.pressure()
+        uptime = (self._daemon.clock.now_ms() - self._daemon.started_ms) / 1000
+        sources = Counter(source.state for source in self._daemon.supervisor.states())
         meter.read("open_executions", lambda: by_state)
+        meter.read("store_queue", lambda: pressure.rows)
+        meter.read("store_bytes", lambda: pressure.store_bytes)
+        meter.read("sources", lambda: {str(state): count for state, count in sources.items()})
+        meter.read("uptime_seconds", lambda: uptime)
         return meter.render()
 
     async def subscribe(self) -> AsyncGenerator[wire.Happening]:

@@ -8,15 +8,16 @@ from reactor.settings import Settings
 
 RECONCILE_EVERY = 5  # in ticks of one second
 PRUNE_EVERY = 60
+CHECK_EVERY, CHECK_FIRST = 86_400, 30
 CHUNKS = 200  # of at most 500 rows a minute
 DAY_MS = 86_400_000
 
 
 class Upkeep:
-    """Keeps the store small, the engine honest and the sources' secrets fresh (`renew`)."""
+    """Keeps the store small, the engine honest and the secrets fresh (`renew`)."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, *, renew: Callable[[], None] = lambda: None
+        self, engine: Engine, settings: Settings, *, renew: Callable[[], Awaitable[None]]
     ) -> None:
         self._engine = engine
         self._renew = renew
@@ -35,9 +36,11 @@ class Upkeep:
             self._engine.flush_unwanted()
             if tick % RECONCILE_EVERY == 0:
                 await self._engine.desk.reconcile()
-                self._renew()
+                await self._renew()
             if tick % PRUNE_EVERY == 0:
                 await self.prune()
+            if tick % CHECK_EVERY == CHECK_FIRST:
+                await self._check()
 
     async def prune(self) -> int:
         """Delete what is past its time, in chunks; how many rows went."""
@@ -57,6 +60,15 @@ class Upkeep:
             if not found:
                 break
         return gone + await self._shrink(now_ms)
+
+    async def _check(self) -> None:
+        """Look the database over, beside other work; a person must know of damage early."""
+        fault = await self._engine.store.check()
+        if fault is not None:
+            facts = {"fault": fault}
+            self._log.error(
+                "the store is damaged: make a backup and restore a good one", extra=facts
+            )
 
     async def _shrink(self, now_ms: int) -> int:
         gone = 0

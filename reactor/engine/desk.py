@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from reactor.clock import Clock
+from reactor.engine.alarms import NEAR_MS
 from reactor.engine.lanes import Lane
 from reactor.engine.meter import Meter
 from reactor.engine.router import view_of
-from reactor.engine.runner import NEAR_MS, Runner
+from reactor.engine.runner import Runner
 from reactor.errors import ReactorError
 from reactor.ids import id_text
 from reactor.model.event import Event, Outcome, Received
@@ -118,7 +119,11 @@ class Desk:
                 numbers, self._turn = self._turn[:PAGE], self._turn[PAGE:]
                 await self.settled()
                 for opened in await self._store.load(numbers):
-                    await self._resume(opened)
+                    try:
+                        await self._resume(opened)
+                    except Exception as error:  # noqa: BLE001  recorded; it must not stop the others
+                        self._log.exception("an execution could not be taken up")
+                        self._set_aside(opened.execution, f"needs_attention: {error!r}")
         finally:
             self._loading = None
 
@@ -222,12 +227,12 @@ class Desk:
         runner = self.runner
         now_ms = self._clock.now_ms()
         due = await self._store.due(now_ms + NEAR_MS, limit=PAGE * 20)
-        unknown = [number for _, number in due if not runner.watches(number)]
+        unknown = [number for _, number in due if not runner.alarms.watches(number)]
         rows = {opened.execution.id: opened.execution for opened in await self._store.load(unknown)}
         for due_ms, number in due:
             row = rows.get(number)
             if row is not None and row.state is State.WAITING and number not in runner.live:
-                runner.watch(number, due_ms, row.flow)
+                runner.alarms.watch(number, due_ms, row.flow)
         await self._find_lost(now_ms)
 
     async def _find_lost(self, now_ms: int) -> None:

@@ -28,7 +28,9 @@ def checked(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
     for name in given:
         if name not in flow.inputs:
             guess = next(iter(get_close_matches(name, flow.inputs, 1)), None)
-            have = f"did you mean {guess}" if guess else f"it has {', '.join(flow.inputs) or 'none'}"
+            have = (
+                f"did you mean {guess}" if guess else f"it has {', '.join(flow.inputs) or 'none'}"
+            )
             raise UsageError(f"flow {flow.name!r} has no input {name!r}; {have}")
     return {name: _value(flow, name, rule or {}, given) for name, rule in flow.inputs.items()}
 

@@ -201,9 +201,7 @@ class Intake:
         if not starts:
             self._keep_unwanted(plan)
             if plan.repeats is not None:
-                plan.receipt = Receipt(
-                    plan.repeats.event, plan.repeats.executions, duplicate=True
-                )
+                plan.receipt = Receipt(plan.repeats.event, plan.repeats.executions, duplicate=True)
             return
         self._store_event(weft.write, plan, tuple(starts))
         wait = received.wait and len(starts) == 1
@@ -272,8 +270,7 @@ class Intake:
             skipped = replace(row, state=State.SKIPPED, reason="busy", finished_ms=plan.now_ms)
             write.executions.append(NewExecution(skipped, ()))
         if verdict.cancel is not None:
-            message = "a newer event took its place (run: mode: restart)"
-            self._cancel(verdict.cancel, Failure(step=None, kind="cancelled", message=message))
+            weft.replaced.append(verdict.cancel)
         return number
 
     def _plans(self, emissions: list[Emission]) -> list[Plan]:
@@ -287,6 +284,9 @@ class Intake:
             self._committed(weft)
 
         self._store.submit(weft.write, committed)
+        for number in weft.replaced:  # after the write, which may hold the start of it
+            message = "a newer event took its place (run: mode: restart)"
+            self._cancel(number, Failure(step=None, kind="cancelled", message=message))
 
     def _committed(self, weft: Weft) -> None:
         write = weft.write
@@ -349,7 +349,8 @@ class Intake:
     def _keep_unwanted(self, plan: Plan) -> None:
         self._meter.unwanted += 1
         stopped = {  # what was to start and did not is a repeat under `dedup`
-            one.candidate.flow.name: one.reason or ("duplicate" if one.verdict == "started" else one.verdict)
+            one.candidate.flow.name: one.reason
+            or ("duplicate" if one.verdict == "started" else one.verdict)
             for one in plan.decisions
         }
         self._unwanted(Unwanted(plan.event(plan.id, plan.received.data), stopped))

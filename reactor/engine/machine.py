@@ -10,17 +10,18 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from reactor.clock import instant
 from reactor.engine.course import Course
 from reactor.engine.failures import delay_secs, failure_of, from_plain, plain
 from reactor.engine.render import Rendering
 from reactor.engine.state import detached
-from reactor.engine.turns import Act, Block, Ended, Turn
+from reactor.engine.turns import Act, Block, Ended, Turn, reads_state, wanted
 from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure, State
 from reactor.model.flow import ActionStep, AnyStep, Flow
-
 
 
 class Machine:
@@ -58,6 +59,7 @@ class Machine:
         self._turns: dict[str, Turn] = {}
         self._blocks: deque[Block] = deque()
         self._barrier: Block | None = None
+        self._replied = ("", "reply") in self._history
         self._cancelled = self._history.get(("", "cancel"))
         self._course = Course(flow, self._names, self._history, self._block, self._note)
 
@@ -68,8 +70,9 @@ class Machine:
         self._names["now"] = instant(now_ms)
         try:
             self._take_vars()
-        except EvaluationError as error:
-            self._course.do_ended(Failure(step=None, kind="type", message=f"vars: {error}"))
+        except (EvaluationError, ActionFailed) as error:
+            failure = replace(failure_of(None, error), message=f"vars: {error}")
+            self._course.do_ended(failure)
         else:
             self._block(self.flow.do, self._course.do_ended)
         self._walk(now_ms)
@@ -161,6 +164,11 @@ class Machine:
         self._saved = len(self.journal)
         return entries
 
+    @property
+    def saved(self) -> int:
+        """How many entries were taken by `unsaved`, or were there from the start."""
+        return self._saved
+
     def take_acts(self) -> list[Act]:
         """What is to be performed, each once."""
         acts, self._acts = self._acts, []
@@ -195,7 +203,7 @@ class Machine:
             ready = self._history.get((path, "ready"))
             if ready is not None and isinstance(step, ActionStep):
                 return self._resume(Turn(step, path, block, ready["at"], ready["input"]), now_ms)
-        if self._stage.states and _reads_state(step):
+        if self._stage.states and reads_state(step):
             block.at -= 1
             self._barrier = block
             self.waits_for_commit = True
@@ -203,7 +211,7 @@ class Machine:
         self._names["now"] = instant(now_ms)
         turn = Turn(step, path, block, now_ms)
         try:
-            if (step.only_if or step.unless) and not self._wanted(step):
+            if (step.only_if or step.unless) and not wanted(step, self._names):
                 self._settle(turn, "skipped", None, None, now_ms)
                 return True
             if not isinstance(step, ActionStep):
@@ -239,7 +247,9 @@ class Machine:
             self._rendering.add_vars(config, turn.shown)
         elif action == "reply":
             output = turn.shown
-            self._note("", "reply", output)
+            if not self._replied:  # the first one counts
+                self._replied = True
+                self._note("", "reply", output)
         return self._succeeded(turn, output, now_ms)
 
     def _open(self, turn: Turn, step: ActionStep, config: Any) -> None:
@@ -267,7 +277,7 @@ class Machine:
         if self._rendering.has_secrets(step) or "state" in step.config.roots:
             try:
                 config, turn.shown = self._rendering.config(step)
-            except EvaluationError as error:
+            except (EvaluationError, ActionFailed) as error:
                 return self._failed(turn, failure_of(step.id, error), now_ms)
         self._open(turn, step, config)
         return False
@@ -285,8 +295,13 @@ class Machine:
                 return False
             if step.action == "vars":
                 stored = done["input"]
-                secret = self._rendering.has_secrets(step)
-                real = self._rendering.config(step)[0] if secret else stored
+                real = stored
+                if self._rendering.has_secrets(step):
+                    try:
+                        real = self._rendering.config(step)[0]
+                    except (EvaluationError, ActionFailed) as error:
+                        failure = failure_of(step.id, error)
+                        return self._failed(turn, failure, turn.ready_ms)
                 self._rendering.add_vars(real, stored)
         return True
 
@@ -364,12 +379,6 @@ class Machine:
             if stored is None:
                 self._note("", "vars", shown)
 
-    def _wanted(self, step: AnyStep) -> bool:
-        names = self._names
-        if not all(condition.test(names) for condition in step.only_if):
-            return False
-        return not any(condition.test(names) for condition in step.unless)
-
     def _delay(
         self, turn: Turn, failed: ActionFailed, failure: Failure, now_ms: int
     ) -> float | None:
@@ -386,10 +395,3 @@ class Machine:
 
     def _note(self, path: str, kind: str, value: Any) -> None:
         self.journal.append(Entry(path, kind, value))
-
-
-def _reads_state(step: AnyStep) -> bool:
-    if any("state" in condition.roots for condition in (*step.only_if, *step.unless)):
-        return True
-    reads = isinstance(step, ActionStep) and "state" in step.config.roots
-    return reads and not (isinstance(step, ActionStep) and step.action == "set")

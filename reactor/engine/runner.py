@@ -2,21 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from reactor.clock import Clock
+from reactor.engine.alarms import Alarms
 from reactor.engine.bell import Bell
-from reactor.engine.course import LIMIT_SECS
+from reactor.engine.deadlines import Deadlines
 from reactor.engine.ending import dead_letter, end_of
 from reactor.engine.lanes import Lane
 from reactor.engine.making import Maker, Running
 from reactor.engine.meter import Meter
 from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
+from reactor.engine.progress import Progress
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.engine.weaver import Weaver
@@ -27,10 +28,16 @@ from reactor.model.event import Outcome
 from reactor.model.execution import Execution, Failure, State
 from reactor.model.flow import Flow
 from reactor.store import Change, End, NewExecution, Open, Record, Store, Write
-from reactor.units import format_duration
 
-NEAR_MS = 15_000  # what is due within this waits in memory, the rest in the store
 CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
+
+
+Say = Callable[[int, str, str, Mapping[str, str]], None]
+
+
+def log_line(level: int, name: str, text: str, facts: Mapping[str, str]) -> None:
+    """Say a flow's line through `logging`."""
+    logging.getLogger(name).log(level, "%s", text, extra=dict(facts))
 
 
 class Runner:
@@ -50,9 +57,10 @@ class Runner:
         lane: Callable[[str], Lane],
         performer: Performer,
         spans: Timers,
-        moments: Timers,
+        alarms: Alarms,
         meter: Meter,
         bell: Bell,
+        say: Say,
         maker: Maker,
     ) -> None:
         self.live: dict[int, Running] = {}
@@ -64,18 +72,18 @@ class Runner:
         self._lane = lane
         self._performer = performer
         self._spans = spans
-        self._moments = moments
+        self.alarms = alarms
         self._meter = meter
         self._bell = bell
+        self._say = say
         self._maker = maker
         self._weaver: Weaver | None = None
+        self._deadlines = Deadlines(clock, spans, self.cancel)
         self.outcomes = Outcomes(store, self.live.__contains__)
-        self._watched: set[int] = set()
-        self._stored: dict[int, asyncio.Event] = {}
-        self._busy = 0
+        self._progress = Progress(spans)
+        self.attempts = 0  # under way
         self._idle: asyncio.Event | None = None
         self._log = logging.getLogger("reactor.runner")
-        self._lines = logging.getLogger("reactor.flow")
 
     def use(self, weaver: Weaver) -> None:
         """Set who puts emitted events into a write (intake and runner need each other)."""
@@ -94,7 +102,7 @@ class Runner:
     def resume(
         self, opened: Open, flow: Flow, view: dict[str, Any], *, stop: Failure | None = None
     ) -> None:
-        """Go on with a stored execution that has its slot now; with `stop` only to its `finally`."""
+        """Go on with a stored execution that has its slot; with `stop` only to its `finally`."""
         now_ms = self._clock.now_ms()
         row = opened.execution
         running = self._maker.make(row, flow, view, opened.journal)
@@ -105,10 +113,10 @@ class Runner:
         if stop is not None:
             self.cancel(row.id, stop)
         elif not running.machine.sleeping or (running.machine.due or 0) <= now_ms:
-            self._set_limits(running)
+            self._deadlines.set(running)
             self._record(running, started=True)
         elif self._due(running) <= now_ms:
-            self._too_long(running)
+            self._deadlines.too_long(running)
         else:
             self._park(running)  # the clock was set back
 
@@ -142,14 +150,15 @@ class Runner:
         if running.commits:
             return  # a cancel followed at once: nothing is done before that is on disk too
         stage, machine = running.stage, running.machine
-        if self._stored and (waiter := self._stored.get(running.row.id)) is not None:
-            waiter.set()
+        if self._progress.awaited:
+            ended = machine.ended is not None
+            self._progress.stored(running.row.id, machine.saved, ended=ended)
         if stage.states:
             states, stage.states = stage.states, []
             self._shared.commit(states)
         if stage.lines:
             lines, stage.lines = stage.lines, []
-            self._say(running, lines)
+            self._tell(running, lines)
         if stage.reply is not None:
             reply, stage.reply = dict(stage.reply.reply), None
             self.outcomes.answer(Outcome(running.row.id, "replied", reply=reply))
@@ -161,15 +170,14 @@ class Runner:
         elif machine.sleeping:
             self._park(running)
         else:
-            self._set_limits(running)
+            self._deadlines.set(running)
             self._perform(running)
 
-    def _say(self, running: Running, lines: list[LogLine]) -> None:
+    def _tell(self, running: Running, lines: list[LogLine]) -> None:
         execution = id_text("exe", running.row.id)
         for line in lines:
-            if self._lines.isEnabledFor(line.level):
-                facts = {"flow": running.row.flow, "execution": execution, "step": line.step}
-                self._lines.log(line.level, "%s", line.text, extra=facts)
+            facts = {"flow": running.row.flow, "execution": execution, "step": line.step}
+            self._say(line.level, "reactor.flow", line.text, facts)
 
     # ---- outside steps
 
@@ -181,7 +189,7 @@ class Runner:
             running.tasks[act.path] = asyncio.get_running_loop().create_task(
                 self._attempt(running, act.path, work)
             )
-            self._busy += 1
+            self.attempts += 1
 
     async def _attempt(self, running: Running, path: str, work: Awaitable[Any]) -> None:
         try:
@@ -199,8 +207,8 @@ class Runner:
 
     def _ended_attempt(self, running: Running, path: str) -> None:
         running.tasks.pop(path, None)
-        self._busy -= 1
-        if self._busy == 0 and self._idle is not None:
+        self.attempts -= 1
+        if self.attempts == 0 and self._idle is not None:
             self._idle.set()
 
     def _fed(self, running: Running, path: str, result: Any) -> None:
@@ -265,28 +273,10 @@ class Runner:
         row = running.row
         self._drop(running)
         self._meter.parked += 1
-        self.watch(row.id, self._due(running), row.flow)
+        self.alarms.watch(row.id, self._due(running), row.flow)
         lane = self._lane(row.flow)
         lane.park(row.id)
         lane.turn()
-
-    def watch(self, execution: int, due_ms: int, flow: str) -> None:
-        """Wake a waiting execution at its time if that is near; the reconciler finds far ones."""
-        if due_ms - self._clock.now_ms() > NEAR_MS or execution in self._watched:
-            return
-        self._watched.add(execution)
-
-        def due() -> None:
-            self._watched.discard(execution)
-            lane = self._lane(flow)
-            lane.resume(execution)
-            lane.turn()
-
-        self._moments.at(due_ms, due)
-
-    def watches(self, execution: int) -> bool:
-        """Whether a waiting execution has its timer already."""
-        return execution in self._watched
 
     # ---- ending
 
@@ -366,38 +356,20 @@ class Runner:
 
     def _drop(self, running: Running) -> None:
         self.live.pop(running.row.id, None)
-        for timer in (running.deadline, running.closing):
-            if timer is not None:
-                timer.cancel()
-        running.deadline = running.closing = None
-
-    @property
-    def attempts(self) -> int:
-        """How many attempts are under way."""
-        return self._busy
-
-    @property
-    def looking(self) -> bool:
-        """Whether answers are being looked up."""
-        return self.outcomes.busy
+        self._deadlines.clear(running)
 
     async def quiet(self, execution: int, limit_secs: float) -> None:
-        """Return when a live execution stored something, left, or the time is over."""
-        if execution not in self.live:
-            return
-        stored = asyncio.Event()
-        self._stored[execution] = stored
-        timer = self._spans.after(limit_secs, stored.set)
-        await stored.wait()
-        timer.cancel()
-        self._stored.pop(execution, None)
+        """Return when a live execution stored a result, left, or the time is over."""
+        running = self.live.get(execution)
+        if running is not None:
+            await self._progress.beyond(execution, running.machine.saved, limit_secs)
 
     # ---- stopping
 
     async def drain(self, limit_secs: float) -> None:
         """Begin nothing more; give what runs some time, then cancel it: it runs again next time."""
         self.open = False
-        if self._busy and limit_secs > 0:
+        if self.attempts and limit_secs > 0:
             self._idle = asyncio.Event()
             timer = self._spans.after(limit_secs, self._idle.set)
             await self._idle.wait()
@@ -409,21 +381,3 @@ class Runner:
         cut = Write(changes=[Change(number, State.QUEUED) for number in self.live])
         if cut.changes:
             self._store.submit(cut)
-
-    # ---- limits of time
-
-    def _set_limits(self, running: Running) -> None:
-        limit = running.flow.run.timeout_secs
-        if limit is not None and running.deadline is None and running.started_ms is not None:
-            passed = (self._clock.now_ms() - running.started_ms) / 1000
-            running.deadline = self._spans.after(limit - passed, lambda: self._too_long(running))
-        if running.machine.closing and running.closing is None:
-            late = Failure(step=None, kind="timeout", message="finally took too long")
-            number = running.row.id
-            running.closing = self._spans.after(LIMIT_SECS, partial(self.cancel, number, late))
-
-    def _too_long(self, running: Running) -> None:
-        limit = format_duration(running.flow.run.timeout_secs or 0)
-        message = f"the flow ran longer than its timeout of {limit}"
-        if not running.machine.closing:
-            self.cancel(running.row.id, Failure(step=None, kind="timeout", message=message))

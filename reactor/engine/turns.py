@@ -1,6 +1,6 @@
 """One step of an execution while it is at work, and the blocks of steps that are walked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -51,3 +51,19 @@ class Turn(Struct, gc=False):
     attempt: int = 1
     act: Act | None = None
     due_ms: int | None = None
+
+
+def wanted(step: AnyStep, names: Mapping[str, Any]) -> bool:
+    """Whether the conditions of a step let it run."""
+    if not all(condition.test(names) for condition in step.only_if):
+        return False
+    return not any(condition.test(names) for condition in step.unless)
+
+
+def reads_state(step: AnyStep) -> bool:
+    """Whether a step must see what a `set` before it stored."""
+    if any("state" in condition.roots for condition in (*step.only_if, *step.unless)):
+        return True
+    if not isinstance(step, ActionStep) or step.action == "set":
+        return False
+    return "state" in step.config.roots

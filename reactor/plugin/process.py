@@ -53,16 +53,28 @@ async def run_program(
     What it started in its process group ends with it, and when the caller is cancelled all of it
     ends: SIGTERM, half a second, SIGKILL. Raises OSError if it cannot start.
     """
-    transport, capture = await asyncio.get_running_loop().subprocess_exec(
-        lambda: _Capture(max_output),
-        *args,
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        cwd=cwd,
-        env=env,
-        start_new_session=True,
+    starting = asyncio.ensure_future(
+        asyncio.get_running_loop().subprocess_exec(
+            lambda: _Capture(max_output),
+            *args,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+        )
     )
+    try:
+        transport, capture = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # asyncio may wait for ever when it is cancelled in the middle of a start: let it start.
+        transport, capture = await starting
+        try:
+            await end_group(transport.get_pid(), capture.exited)
+        finally:
+            transport.close()
+        raise
     try:
         try:
             _limit(transport.get_pid())

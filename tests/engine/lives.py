@@ -70,9 +70,13 @@ class Lives:
         """What the journal says of each finished step, by the step's id."""
         flow = await self.engine.desk.version(opened.execution.version)
         ids = dict(_ids(flow))
-        return {
-            ids[entry.path]: entry.value for entry in opened.journal if entry.kind == "done"
-        }
+        return {ids[entry.path]: entry.value for entry in opened.journal if entry.kind == "done"}
+
+    def stored(self) -> bytes:
+        """Every byte on disk."""
+        return b"".join(
+            path.read_bytes() for path in sorted(self._folder.rglob("*")) if path.is_file()
+        )
 
     def _state(self, life: int) -> Path:
         return self._folder / f"life{life}"

@@ -22,9 +22,7 @@ do:
 async def called(**inputs):
     """What the flow logs when it is started with these inputs."""
     async with World(FLOW) as world:
-        receipt = await again.start(
-            world.engine, "greet", trigger=None, data=None, inputs=inputs
-        )
+        receipt = await again.start(world.engine, "greet", trigger=None, data=None, inputs=inputs)
         await world.settle()
         opened = (await world.store.load([receipt.executions[0].execution]))[0]
         return opened.journal[0].value["output"]

@@ -56,6 +56,7 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
         self.environ: dict[str, str] = {}
         self.address = ""
+        self.patience_secs = _PATIENCE_SECS
         self.api = Client(self.state)
         self.flows.mkdir()
         self.secrets.mkdir(mode=0o700)
@@ -103,7 +104,7 @@ class Daemon:
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         """One request on a connection of its own."""
-        connection = HTTPConnection(self.address, timeout=_PATIENCE_SECS)
+        connection = HTTPConnection(self.address, timeout=self.patience_secs)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, named)

@@ -5,10 +5,12 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +36,7 @@ output:
   child: ${{ steps.child.output.stdout }}
   worker: ${{ steps.worker.output }}
   greeting: ${{ steps.greet.output }}
+  zone: ${{ format_date(now, "%Z", "Asia/Tokyo") }}
 """
 FUNCTION = """\
 import os
@@ -105,8 +108,16 @@ def test_a_flow_runs(binary, home):
     assert answer["worker"]["mean"] == 1.5
 
 
+def test_time_zones_are_inside(binary, home):
+    """A machine without time zones of its own still knows Tokyo."""
+    with serving(binary, home) as (_, address):
+        answer = post(address, "/surroundings")
+
+    assert answer["zone"] == "JST"
+
+
 def test_children_get_a_clean_environment(binary, home):
-    """Nothing of the frozen build, nor of the daemon's environment, reaches a command or a function."""
+    """Nothing of a frozen build reaches a command or a function; a command sees five names."""
     with serving(binary, home) as (_, address):
         answer = post(address, "/surroundings")
 
@@ -152,8 +163,11 @@ def test_flows_are_checked(binary, home):
 
 
 def test_the_manual_is_inside(binary):
-    """`help` reads the book that the binary carries."""
-    assert "only_if" in run(binary, "help", "only_if")
+    """`help` lists the same pages as the package, for the binary carries all of them."""
+    module = [sys.executable, "-m", "reactor", "help"]
+    package = subprocess.run(module, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert run(binary, "help") == package.stdout
 
 
 def test_words_are_described(binary):
@@ -178,9 +192,13 @@ def test_a_second_build_does_nothing(built):
 @contextmanager
 def serving(binary: Path, home: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The daemon of a folder and the address of its webhooks."""
-    command = [binary, "run", "--listen", "127.0.0.1:0"]
-    # As a user might have them; the loader of libraries skips a folder that is not there.
-    environment = {**os.environ, "LD_LIBRARY_PATH": "/nowhere", "REACTOR_LOGS_FORMAT": "json"}
+    command = [str(binary), "run", "--listen", "127.0.0.1:0"]
+    environment = {
+        **os.environ,
+        "LD_LIBRARY_PATH": "/nowhere",  # as a user might have it
+        "PYTHONTZPATH": "",  # no time zones of the machine
+        "REACTOR_LOGS_FORMAT": "json",
+    }
     with subprocess.Popen(
         command, cwd=home, env=environment, stderr=subprocess.PIPE, start_new_session=True
     ) as daemon:
@@ -203,11 +221,11 @@ def ready(daemon: subprocess.Popen[bytes]) -> str:
     raise AssertionError(b"".join(said).decode())
 
 
-def post(address: str, path: str) -> dict[str, object]:
+def post(address: str, path: str) -> dict[str, Any]:
     """What a webhook answers."""
     request = urllib.request.Request(f"http://{address}{path}", method="POST")
     with urllib.request.urlopen(request, timeout=LIMIT_SECS) as response:
-        answer: dict[str, object] = json.load(response)
+        answer: dict[str, Any] = json.load(response)
         return answer
 
 
