@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from reactor.clock import instant, to_ms
 from reactor.connectors.schedule.calendar import Calendar, Daily, Every, Walls
 from reactor.connectors.schedule.cron import Cron
-from reactor.connectors.schedule.missed import Missed, due_times, resumed
+from reactor.connectors.schedule.missed import GRACE, Missed, due_times, resumed
 from reactor.errors import SourceFailed
 from reactor.model.event import Received
 from reactor.plugin.context import Emit, SourceContext
@@ -181,6 +181,9 @@ class _Course:
     async def _catch_up(self, due: datetime, delay: timedelta) -> datetime:
         """Emit what is due by now; the due time after it."""
         now = self._now()
+        if now - due > GRACE + delay:
+            facts = {"source": self._context.instance, "since": _text(due)}
+            self._context.log.warning("due times were missed", extra=facts)
         waiting = due_times(
             self._calendar,
             due,

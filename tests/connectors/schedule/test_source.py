@@ -110,6 +110,19 @@ async def test_a_crash_repeats_nothing_and_loses_nothing(tmp_path):
         assert await dues(lives.world) == quarters[1:9]
 
 
+async def test_missed_times_are_told(tmp_path, caplog):
+    """A line of the log says since when; what comes in time is silent."""
+    async with Lives(tmp_path, flow("{every: 1h, missed: skip}")) as lives:
+        await lives.world.advance("2h")
+        before = [record.message for record in caplog.records]
+        lives.clock.turn(4 * HOUR_MS)
+        await lives.restart()
+
+        told = [record for record in caplog.records if record.message == "due times were missed"]
+        assert before == []
+        assert [record.since for record in told] == ["2026-01-01T03:00:00Z"]
+
+
 async def test_a_long_absence_comes_in_pages(tmp_path):
     """Hundreds of missed times each come once, in order."""
     async with Lives(tmp_path, flow("{every: 1m, missed: all}")) as lives:
