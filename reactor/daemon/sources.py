@@ -17,6 +17,9 @@ from reactor.plugin.decode import decode
 from reactor.plugin.spec import Spec
 from reactor.store import Store, Write, place_name
 
+# A machine that slept, or whose clock was set, is noticed after this time.
+LONGEST_NAP_SECS = 30.0
+
 
 class Wanted(Struct, frozen=True):
     """A subscription that should run, and what it is made from: the text, the secrets it names."""
@@ -41,8 +44,9 @@ class SourceWorld(Struct, frozen=True, kw_only=True):
     connection: Callable[[str, str | None], Connection]
     routes: Callable[[str], Routes]
     files: Files
-    wait: Callable[[float], Awaitable[None]]
     emit: Callable[[str], Emit]
+    wait_until: Callable[[int], Awaitable[None]]
+    chance: Callable[[], float]
     allow_unauthenticated: bool
     listens_on_loopback: bool
 
@@ -60,8 +64,9 @@ class Context(Struct, frozen=True, kw_only=True):
     listens_on_loopback: bool
     store: Store
     say_up: Callable[[str], None]
+    reach: Callable[[int], Awaitable[None]]
+    draw: Callable[[], float]
     find_connection: Callable[[str, str | None], Connection]
-    wait_secs: Callable[[float], Awaitable[None]]
 
     def up(self, detail: str = "") -> None:
         """Say that the source works."""
@@ -86,9 +91,17 @@ class Context(Struct, frozen=True, kw_only=True):
         )
         await stored
 
-    async def wait(self, secs: float) -> None:
-        """Return after so many seconds."""
-        await self.wait_secs(secs)
+    async def set_position(self, value: Any) -> None:
+        """Store a position that comes with no event."""
+        await self.store.set_position(self.instance, value)
+
+    async def wait_until(self, ms: int) -> None:
+        """Return when the clock shows this time, or was set back meanwhile."""
+        await self.reach(ms)
+
+    def chance(self) -> float:
+        """A number from [0, 1), drawn anew."""
+        return self.draw()
 
     def connection(self, kind: str, name: str | None) -> Connection:
         """A configured connection."""
@@ -96,10 +109,17 @@ class Context(Struct, frozen=True, kw_only=True):
 
 
 class Sources:
-    """Keeps the running sources equal to what the router's flows ask for."""
+    """Keeps the running sources equal to what the router's flows ask for; `only` chooses words."""
 
-    def __init__(self, world: SourceWorld, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        world: SourceWorld,
+        supervisor: Supervisor,
+        *,
+        only: Callable[[Spec], bool] | None = None,
+    ) -> None:
         self._world = world
+        self._only = only
         self._supervisor = supervisor
         self._used: dict[str, dict[str, str | None]] = {}
         self.running: dict[str, Wanted] = {}
@@ -151,6 +171,8 @@ class Sources:
             spec = self._world.catalog.find("source", first.trigger.source)
             if spec is None or spec.run is None:
                 continue  # the engine's own sources run by themselves
+            if self._only is not None and not self._only(spec):
+                continue
             flows = tuple(dict.fromkeys(candidate.flow.name for candidate in candidates))
             secrets = _names(first, "secrets")
             found[instance] = Wanted(instance, spec, first, _written(first), secrets, flows)
@@ -174,8 +196,9 @@ class Sources:
             listens_on_loopback=world.listens_on_loopback,
             store=world.store,
             say_up=lambda detail: self._supervisor.up(want.instance, detail),
+            reach=world.wait_until,
+            draw=world.chance,
             find_connection=world.connection,
-            wait_secs=world.wait,
         )
         if want.spec.run is not None:
             await want.spec.run(config, world.emit(want.instance), context)
@@ -193,6 +216,14 @@ class Sources:
         if spec.shorthand is not None and not isinstance(given, dict):
             given = {spec.shorthand: given}
         return decode(given, spec.config)
+
+
+async def wait_until(clock: Clock, ms: int, nap: Callable[[float], Awaitable[None]]) -> None:
+    """Return when a clock shows a time, or was set back; naps are short, to notice such things."""
+    now_ms = before_ms = clock.now_ms()
+    while before_ms <= now_ms < ms:
+        await nap(min((ms - now_ms) / 1000, LONGEST_NAP_SECS))
+        before_ms, now_ms = now_ms, clock.now_ms()
 
 
 def _written(candidate: Candidate) -> bytes:

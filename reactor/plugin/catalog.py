@@ -12,6 +12,7 @@ from reactor.plugin.spec import Spec
 SOURCES: Mapping[str, str] = {
     "http": "reactor.connectors.http.source",
     "file": "reactor.connectors.file.source",
+    "schedule": "reactor.connectors.schedule.source",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -42,7 +43,6 @@ ACTIONS: Mapping[str, str] = {
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(
     [
-        "schedule",
         "poll",
         "kafka",
         "nats",

@@ -173,8 +173,19 @@ class SourceContext(Protocol):
         """
         ...
 
-    async def wait(self, secs: float) -> None:
-        """Return after so many seconds."""
+    async def set_position(self, value: Any) -> None:
+        """Store a position that comes with no event; it is on disk when this returns."""
+        ...
+
+    async def wait_until(self, ms: int) -> None:
+        """Return when the clock shows this time, or was set back meanwhile.
+
+        That the clock was set, or the machine slept, is noticed within half a minute.
+        """
+        ...
+
+    def chance(self) -> float:
+        """A number from [0, 1), drawn anew."""
         ...
 
     def connection(self, kind: str, name: str | None) -> Connection:

@@ -144,6 +144,19 @@ def test_explain_follows_the_pipeline(folder):
     ]
 
 
+def test_explain_knows_the_path_of_a_found_file(folder):
+    """It is data, but it lies below what the trigger's author wrote."""
+    (folder / "found.yaml").write_text(
+        "flow: found\nwhen: {file: {path: in/*}}\n"
+        'do: [{file.delete: {path: "${{ event.data.path }}"}}]\n'
+    )
+
+    ran = run("explain", "found", "--flows", str(folder))
+
+    reach = "the file of the trigger, never out of the fixed part of the trigger's path"
+    assert f"path: {reach}" in [line.strip() for line in ran.lines]
+
+
 def test_explain_for_programs(folder):
     """--json prints one stage a line."""
     ran = run("explain", "hello", "--flows", str(folder), "--json")

@@ -15,6 +15,7 @@ from reactor.errors import NotFound
 from reactor.loading.load import Loading, load_text
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
+from reactor.plugin.context import Files
 from reactor.plugin.spec import Config, doc, source
 from reactor.store.sqlite import open_memory
 
@@ -100,7 +101,10 @@ async def house() -> AsyncIterator[House]:
         env={},
         connection=lambda _kind, _name: pytest.fail("no connection is asked for"),
         routes=lambda _: SimpleNamespace(),
+        files=Files(base="."),
         emit=lambda _: SimpleNamespace(),
+        wait_until=lambda _: pytest.fail("nothing waits for a time"),
+        chance=lambda: 0.0,
         allow_unauthenticated=False,
         listens_on_loopback=True,
     )

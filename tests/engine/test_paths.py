@@ -28,7 +28,7 @@ def inbox(tmp_path, monkeypatch) -> Path:
     (made / "a.txt").write_text("inside")
     (tmp_path / "secret.txt").write_text("outside")
     (made / "link.txt").symlink_to(tmp_path / "secret.txt")
-    return made
+    return Path(made)
 
 
 async def read(trigger: str, written: str, data: Any, **fields: Any) -> Mapping[str, Any]:
@@ -40,7 +40,7 @@ async def read(trigger: str, written: str, data: Any, **fields: Any) -> Mapping[
         opened = await world.store.history.execution(execution.id)
     assert opened is not None
     (done,) = [entry.value for entry in opened.journal if entry.kind == "done"]
-    return done
+    return dict(done)
 
 
 @pytest.mark.parametrize("written", ["${{ event.data.path }}", "${{  event.data.path  }}"])
@@ -92,7 +92,9 @@ async def test_nothing_outside_may_be_read(inbox, path):
 
 async def test_other_data_chooses_no_place(inbox):
     """Only the path that the source brings is trusted so far, and only if the source says so."""
-    of_data = await read("inbox/*", "${{ event.data.name }}", {"name": "inbox/a.txt"}, below="inbox/")
+    of_data = await read(
+        "inbox/*", "${{ event.data.name }}", {"name": "inbox/a.txt"}, below="inbox/"
+    )
     by_hand = await read("inbox/*", "${{ event.data.path }}", {"path": "inbox/a.txt"})
 
     assert of_data["error"]["kind"] == "denied"

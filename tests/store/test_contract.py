@@ -19,6 +19,7 @@ from reactor.store import (
     StateValue,
     Version,
     Write,
+    place_name,
 )
 from tests.store.made import an_entry, an_event, an_execution, an_id, started, stored
 
@@ -269,6 +270,18 @@ async def test_an_identity_that_is_not_unicode_is_known(store):
     store.known([("s", "\udcff")], found.extend)
 
     assert found[0].event == ONE
+
+
+async def test_places_are_the_positions_of_one_instance(store):
+    """Each by its name; those of other instances and the instance's own position are no places."""
+    rows = [("k", 1), (place_name("k", "a/b"), [1]), (place_name("k", ""), 2), ("k2", 3)]
+    rows += [(place_name("k2", "a"), 4), (place_name("k", "gone"), 5)]
+    await stored(store, Write(positions=rows))
+    await stored(store, Write(positions=[(place_name("k", "gone"), None)]))
+
+    assert await store.places("k") == {"a/b": [1], "": 2}
+    assert await store.places("l") == {}
+    assert await store.position("k") == 1
 
 
 async def test_positions_are_the_last_ones(store):

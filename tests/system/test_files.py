@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ run: {max: 4}
 do:
   - id: read
     file.read: {path: "${{ event.data.path }}"}
-  - http: {post: "SINK/file", json: {name: "${{ event.data.name }}", text: "${{ steps.read.output.text }}"}}
+  - http:
+      post: SINK/file
+      json: {name: "${{ event.data.name }}", text: "${{ steps.read.output.text }}"}
     retry: {max: 20, delay: 50ms, factor: 1, jitter: none}
   - file.move: {from: "${{ event.data.path }}", to: "done/${{ event.data.name }}"}
 """
@@ -32,6 +35,11 @@ only_if: contains(event.data, "error")
 do:
   - log: "${{ event.path }} ${{ event.number }} ${{ event.data }}"
 """
+
+
+def started(daemon: Any, least: int) -> bool:
+    """Whether so many executions are there."""
+    return len(daemon.executions()) >= least
 
 
 def test_the_sample_flow_files_away_what_is_dropped(daemon: Any) -> None:
@@ -87,7 +95,7 @@ def test_kills_lose_no_line_and_start_none_twice(daemon: Any) -> None:
                 file.write(f"error {life}-{number}\nfine\n")
         wanted += 300
         daemon.start()
-        eventually(lambda least=wanted - 250: len(daemon.executions()) >= least, "some lines")
+        eventually(partial(started, daemon, wanted - 250), "some lines")
         daemon.kill()
         if life == 1:
             log.rename(logs / "app.log.1")

@@ -151,7 +151,8 @@ async def _run(
             due_secs = await following.take(found)
             check()
             _say(found, said, following, pattern, context)
-            await context.wait(max(_LEAST_PAUSE_SECS, took_secs * _PAUSES))
+            pause_secs = max(_LEAST_PAUSE_SECS, took_secs * _PAUSES)
+            await context.wait_until(context.clock.now_ms() + round(pause_secs * 1000))
             with suppress(TimeoutError):
                 async with asyncio.timeout(RESCAN_SECS if due_secs is None else due_secs):
                     await hinted.wait()

@@ -22,7 +22,7 @@ PATIENCE_SECS = 30.0
 NOBODY = 65534
 
 
-class Crashed(Exception):  # noqa: N818
+class Crashed(Exception):
     """The daemon ended after a commit and before it could answer."""
 
 
@@ -92,7 +92,9 @@ class Ears:
                     self.happened.clear()
                     await self.happened.wait()
         except TimeoutError:
-            pytest.fail(f"{what}: not within {PATIENCE_SECS} s; heard {len(self.heard)}: {self.data[-9:]}")
+            pytest.fail(
+                f"{what}: not within {PATIENCE_SECS} s; heard {len(self.heard)}: {self.data[-9:]}"
+            )
 
 
 class Context:
@@ -123,8 +125,14 @@ class Context:
         self.ears.position = position or self.ears.position
         self.ears.happened.set()
 
-    async def wait(self, secs: float) -> None:
-        await asyncio.sleep(secs)
+    async def set_position(self, value: Any) -> None:
+        self.ears.position = value
+
+    async def wait_until(self, ms: int) -> None:
+        await asyncio.sleep((ms - self.clock.now_ms()) / 1000)
+
+    def chance(self) -> float:
+        return 0.5
 
 
 class Folder:

@@ -1,6 +1,5 @@
 """Files that come, change and go: each once, whole, whatever happens to the source."""
 
-import asyncio
 import os
 import shutil
 from collections import Counter
@@ -10,6 +9,7 @@ import pytest
 
 from reactor.connectors.file.source import file
 from reactor.errors import SourceFailed
+from reactor.model.event import Received
 from reactor.plugin.catalog import Catalog
 from tests.connectors.file.conftest import Crashed
 
@@ -102,7 +102,7 @@ async def test_a_file_renamed_into_place_is_one_event(folder):
 
 
 async def test_a_restart_tells_nothing_twice(folder):
-    """What was told is known to the next life, what came, changed and went meanwhile is an event."""
+    """What was told is known to the next life; what happened meanwhile is an event."""
     for name in ("stays.csv", "changes.csv", "goes.csv"):
         folder.drop(name)
     async with folder.watched() as ears:
@@ -146,7 +146,12 @@ async def test_what_no_flow_wants_is_known_too(folder):
     """An event that starts nothing is not offered again after a restart."""
     folder.drop("a.csv")
     offered = []
-    folder.ears.wanted = lambda one: offered.append(one.data["path"]) or False
+
+    def wanted(one: Received) -> bool:
+        offered.append(one.data["path"])
+        return False
+
+    folder.ears.wanted = wanted
     async with folder.watched() as ears:
         await ears.until(lambda: "a.csv" in ears.places, "the file is known")
 
@@ -275,8 +280,7 @@ async def test_a_folder_that_cannot_be_read_keeps_its_files(folder, plain_user):
 
 async def test_a_name_that_is_no_unicode_is_shown(folder):
     """It could not be written into an event; the others go on."""
-    with open(os.fsencode(folder.inbox) + b"/\xff.csv", "w") as odd:
-        odd.write("x")
+    folder.drop(os.fsdecode(b"\xff.csv"))
 
     async with folder.watched() as ears:
         folder.drop("a.csv")
