@@ -18,7 +18,7 @@ from reactor.daemon.control import DaemonControl
 from reactor.daemon.entrance import Plate, is_loopback, make_listener, shown_address
 from reactor.daemon.outside import Connections, Opened, find_secrets, named_secrets
 from reactor.daemon.served import Served
-from reactor.daemon.sources import Sources, SourceWorld
+from reactor.daemon.sources import Sources, SourceWorld, wait_until
 from reactor.daemon.trying import curl_line
 from reactor.daemon.upkeep import Upkeep
 from reactor.engine.core import Engine, Outside
@@ -199,6 +199,8 @@ class Daemon:
             connection=self.connections.find,
             routes=routes.owned_by,
             emit=self.engine.emitter,
+            wait_until=lambda ms: wait_until(self.clock, ms, asyncio.sleep),
+            chance=random.random,
             allow_unauthenticated=settings.server.allow_unauthenticated,
             listens_on_loopback=is_loopback(host),
         )

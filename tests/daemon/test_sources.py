@@ -101,6 +101,8 @@ async def house() -> AsyncIterator[House]:
         connection=lambda _kind, _name: pytest.fail("no connection is asked for"),
         routes=lambda _: SimpleNamespace(),
         emit=lambda _: SimpleNamespace(),
+        wait_until=lambda _: pytest.fail("nothing waits for a time"),
+        chance=lambda: 0.0,
         allow_unauthenticated=False,
         listens_on_loopback=True,
     )
