@@ -19,7 +19,7 @@ from reactor.store.batch import Batch
 from reactor.store.commit import Commits, DiskFull
 from reactor.store.disk import Space
 
-_MOST_WRITES = 1000
+_MOST_WRITES = 400  # a few milliseconds of the event loop
 _MOST_BYTES = 32 << 20
 _AGAIN_SECS = 0.5  # between attempts while the disk is full
 _FIRST_GUESS = 1024.0  # bytes of a row, until the first commit tells
@@ -54,7 +54,7 @@ class Writer:
     """Group commits in the order of submission, with a thread that waits for the disk or without.
 
     The window is 0: a commit holds what was submitted while the one before was on its way, up to
-    1,000 Writes or 32 MiB. Rows go into the transaction on the event loop, where nobody contends
+    400 Writes or 32 MiB. Rows go into the transaction on the event loop, where nobody contends
     for the interpreter; only the commit itself, which waits for the disk, is the thread's: each
     statement there would wait a switch interval of a busy loop. While the disk is full the same
     commit is tried again; after any other failure nothing is written and no `done` is called any

@@ -20,6 +20,7 @@ from reactor.cli.client import Client
 
 _PATIENCE_SECS = 30.0
 _LOOK_SECS = 0.02
+_SAID_SECS = 3.0
 
 
 class Answer(NamedTuple):
@@ -160,8 +161,13 @@ class Daemon:
         return [line for line in found if event is None or line["event"] == event]
 
     def said(self, text: str) -> bool:
-        """Whether the log has this text."""
-        return text in self.log.read_text()
+        """Whether a text stands in the log; lines gather a moment before they are written."""
+        deadline = time.monotonic() + _SAID_SECS
+        while text not in self.log.read_text():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOOK_SECS)
+        return True
 
     def signal(self, number: int) -> None:
         """Send the process a signal."""
