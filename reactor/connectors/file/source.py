@@ -171,7 +171,8 @@ async def _begin(
         following.begin(places)
         return
     known: dict[str, Any] = dict.fromkeys(places)
-    if position == "latest" or not config.existing:
+    # Places without a position are left of a reset to earliest, which tells everything again.
+    if position == "latest" or not (config.existing or places):
         found = await asyncio.to_thread(pattern.look)
         known |= await asyncio.to_thread(following.first, found)
     await context.keep(known, position={"since": instant(context.clock.now_ms())})

@@ -193,6 +193,20 @@ async def test_reset_to_latest_notes_what_is_there(folder):
             pass
 
 
+async def test_reset_to_earliest_tells_all_again(folder):
+    """Also where files that exist were only noted at first."""
+    folder.drop("old.csv")
+    async with folder.watched(existing=False) as ears:
+        folder.drop("new.csv")
+        await ears.until(lambda: ears.heard, "the new file")
+    ears.position = None
+
+    async with folder.watched(existing=False):
+        await ears.until(lambda: len(ears.heard) == 3, "all files")
+
+    assert sorted(path for _, path in ears.names[1:]) == ["inbox/new.csv", "inbox/old.csv"]
+
+
 async def test_the_folder_may_be_missing_go_and_come_back(folder):
     """A folder that is not there is no failure; its files are events when it comes."""
     folder.inbox.rmdir()
