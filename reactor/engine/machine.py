@@ -10,12 +10,18 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from reactor.clock import instant
+from reactor.engine.control import frame_of
 from reactor.engine.course import Course
-from reactor.engine.failures import delay_secs, failure_of, from_plain, plain
+from reactor.engine.failures import delay_secs, failure_of, from_plain, plain, retryable
+from reactor.engine.frames import Frame
+from reactor.engine.ledger import Ledger
+from reactor.engine.recall import recall
 from reactor.engine.render import Rendering
 from reactor.engine.state import detached
-from reactor.engine.turns import Act, Block, Ended, Turn
+from reactor.engine.turns import Act, Block, Ended, Ground, Turn, Wake
 from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure, State
@@ -39,26 +45,24 @@ class Machine:
         chance: Callable[[], float],
     ) -> None:
         self.flow = flow
-        self.journal: list[Entry] = list(journal)
+        self.now_ms = 0
+        self._ledger = Ledger(journal)
+        self.journal = self._ledger.entries
         self.waits_for_commit = False
         self._rendering = rendering
         self._names = rendering.names
+        self._ground = Ground(rendering.names)
         self._stage = stage
         self._chance = chance
-        self._saved = len(self.journal)
-        self._history: dict[tuple[str, str], Any] = {}
-        self._attempts: dict[str, list[Any]] = {}
-        for entry in self.journal:
-            if entry.kind == "attempt":
-                self._attempts.setdefault(entry.path, []).append(entry.value)
-            else:
-                self._history[entry.path, entry.kind] = entry.value
+        self._history = self._ledger.history
         self._acts: list[Act] = []
+        self._aborts: list[str] = []
         self._turns: dict[str, Turn] = {}
+        self._frames: dict[str, Frame] = {}
         self._blocks: deque[Block] = deque()
-        self._barrier: Block | None = None
+        self._paused: list[Block] = []
         self._cancelled = self._history.get(("", "cancel"))
-        self._course = Course(flow, self._names, self._history, self._block, self._note)
+        self._course = Course(flow, self._names, self._history, self._block, self.note)
 
     # ---- fed from outside
 
@@ -72,6 +76,8 @@ class Machine:
         else:
             self._block(self.flow.do, self._course.do_ended)
         self._walk(now_ms)
+        if self._history:
+            self.wake(now_ms)
         if self._cancelled is not None:
             cancelled, self._cancelled = from_plain(self._cancelled), None
             self._give_up(cancelled, now_ms)
@@ -80,21 +86,35 @@ class Machine:
         """An attempt succeeded; `output` is plain data without secrets."""
         turn = self._turns.pop(path, None)
         if turn is not None:
+            self.now_ms = now_ms
             if self._succeeded(turn, output, now_ms):
                 self._blocks.append(turn.block)
             self._walk(now_ms)
+
+    def wake(self, now_ms: int) -> None:
+        """Go on with what is due."""
+        self.now_ms = now_ms
+        for path, frame in list(self._frames.items()):
+            if path in self._frames:  # it was not dropped with one before it
+                frame.tick()
+        for turn in list(self._turns.values()):
+            wake, due_ms = turn.wake, turn.due_ms
+            if wake is None or due_ms is None or due_ms > now_ms:
+                continue
+            if self._turns.pop(turn.path, None) is not None:
+                wake(turn)
+        self._walk(now_ms)
 
     def fail(self, path: str, failed: ActionFailed, now_ms: int) -> None:
         """An attempt failed: it is tried again at a stored time, or the step fails."""
         turn = self._turns.get(path)
         if turn is None:
             return
+        self.now_ms = now_ms
         failure = failure_of(turn.step.id, failed, attempts=turn.attempt)
         delay = self._delay(turn, failed, failure, now_ms)
         if delay is not None:
-            turn.due_ms = now_ms + round(delay * 1000)
-            value = {"number": turn.attempt, "error": plain(failure), "due": turn.due_ms}
-            self._note(path, "attempt", value)
+            self._again(turn, failure, now_ms + round(delay * 1000), self._reopen)
             return
         del self._turns[path]
         if self._failed(turn, failure, now_ms):
@@ -103,10 +123,10 @@ class Machine:
 
     def proceed(self, now_ms: int) -> None:
         """What was unsaved is on disk: a step that reads `state` after a `set` may go on."""
-        block, self._barrier = self._barrier, None
+        paused, self._paused = self._paused, []
         self.waits_for_commit = False
-        if block is not None:
-            self._blocks.append(block)
+        if paused:
+            self._blocks.extend(paused)
             self._walk(now_ms)
 
     def cancel(self, error: Failure, now_ms: int) -> None:
@@ -117,22 +137,37 @@ class Machine:
             self._drop()
             self._course.end()
             return
-        self._note("", "cancel", plain(error))
+        self.note("", "cancel", plain(error))
         self._give_up(error, now_ms)
 
     # ---- read from outside
 
     @property
     def due(self) -> int | None:
-        """The earliest time at which a sleeping step goes on."""
+        """The earliest time at which a sleeping step goes on, or one has taken too long."""
         times = [turn.due_ms for turn in self._turns.values() if turn.due_ms is not None]
+        for frame in self._frames.values():
+            times += [time for time in (frame.due_ms, frame.limit_ms) if time is not None]
         return min(times, default=None)
 
     @property
     def sleeping(self) -> bool:
         """Whether all that is open waits for a stored time."""
-        turns = self._turns
-        return bool(turns) and all(turn.due_ms is not None for turn in turns.values())
+        if self._paused:
+            return False
+        for turn in self._turns.values():
+            if turn.wake is None:
+                return False
+        return bool(self._turns) or self._waits
+
+    @property
+    def waits_for(self) -> str:
+        """What it sleeps for: the next attempt at a step, or a time that the flow named."""
+        return "wait" if self._waits else "retry"
+
+    @property
+    def _waits(self) -> bool:
+        return any(frame.due_ms is not None for frame in self._frames.values())
 
     @property
     def closing(self) -> bool:
@@ -156,18 +191,101 @@ class Machine:
 
     def unsaved(self) -> tuple[Entry, ...]:
         """The entries since the last call; the caller stores them."""
-        entries = tuple(self.journal[self._saved :])
-        self._saved = len(self.journal)
-        return entries
+        return self._ledger.unsaved()
 
     def take_acts(self) -> list[Act]:
         """What is to be performed, each once."""
         acts, self._acts = self._acts, []
         return acts
 
+    def take_aborts(self) -> list[str]:
+        """Paths of attempts under way that are to be cancelled and waited for."""
+        aborts, self._aborts = self._aborts, []
+        return aborts
+
+    # ---- for control steps
+
+    @property
+    def undecided(self) -> bool:
+        """Whether `state` was set and the disk does not have it yet."""
+        return bool(self._stage.states)
+
+    def note(self, path: str, kind: str, value: Any) -> None:
+        """Add an entry to the journal."""
+        self.journal.append(Entry(path, kind, value))
+
+    def recorded(self, path: str, kind: str) -> Any:
+        """What the journal had of a decision when this machine was made, or None."""
+        return self._history.get((path, kind)) if self._history else None
+
+    def push(self, steps: tuple[AnyStep, ...], ended: Ended, ground: Ground) -> None:
+        """Walk these steps soon; `ended` is called when they are through."""
+        self._blocks.append(Block(steps, ended, ground))
+
+    def pause(self, block: Block) -> None:
+        """Walk this block after the next commit."""
+        self._paused.append(block)
+        self.waits_for_commit = True
+
+    def close(self, turn: Turn, output: Any, failure: Failure | None) -> None:
+        """End a control step."""
+        self._frames.pop(turn.path, None)
+        lost = self._lose(turn.path)
+        self._close(turn, output, failure)
+        for one in lost:
+            self._settle(one, "cancelled", None, None, self.now_ms)
+
+    def _close(self, turn: Turn, output: Any, failure: Failure | None) -> None:
+        if turn.step.each is not None:  # what stands beside it belongs to the items
+            if failure is None:
+                self._settle(turn, "ok", output, None, self.now_ms)
+                self._blocks.append(turn.block)
+            else:
+                self._settle(turn, "failed", None, plain(failure), self.now_ms)
+                turn.block.leave(failure)
+            return
+        retry = turn.step.retry
+        if failure is not None and retry is not None:
+            failure = replace(failure, attempts=turn.attempt)
+            delay = self._delay(turn, retryable(failure), failure, self.now_ms)
+            if delay is not None:
+                self._again(turn, failure, self.now_ms + round(delay * 1000), self._restart)
+                return
+        if failure is None:
+            on = self._succeeded(turn, output, self.now_ms)
+        else:
+            on = self._failed(turn, failure, self.now_ms)
+        if on:
+            self._blocks.append(turn.block)
+
+    def abandon(self, path: str) -> None:
+        """Drop all that is open inside a control step; attempts under way are cancelled."""
+        for turn in self._lose(path):
+            self._settle(turn, "cancelled", None, None, self.now_ms)
+
+    def _lose(self, path: str) -> list[Turn]:
+        inner = [one.turn for one in self._frames.values() if one.turn.block.ground.within(path)]
+        leaves = [turn for turn in self._turns.values() if turn.block.ground.within(path)]
+        for turn in inner:
+            del self._frames[turn.path]
+        for turn in leaves:
+            del self._turns[turn.path]
+            if turn.act is not None and turn.wake is None:
+                self._aborts.append(turn.path)
+        if self._acts:
+            gone = {turn.path for turn in leaves}
+            self._acts = [act for act in self._acts if act.path not in gone]
+        if self._blocks:
+            self._blocks = deque(one for one in self._blocks if not one.ground.within(path))
+        if self._paused:
+            self._paused = [one for one in self._paused if not one.ground.within(path)]
+            self.waits_for_commit = bool(self._paused)
+        return [*inner, *leaves]
+
     # ---- the walk
 
     def _walk(self, now_ms: int) -> None:
+        self.now_ms = now_ms
         while self._blocks:
             block = self._blocks.popleft()
             steps = block.steps
@@ -180,52 +298,79 @@ class Machine:
                 block.ended(None)
 
     def _block(self, steps: tuple[AnyStep, ...], ended: Ended) -> None:
-        self._blocks.append(Block(steps, ended))
+        self._blocks.append(Block(steps, ended, self._ground))
 
     def _enter(self, step: AnyStep, block: Block, now_ms: int) -> bool:
         """Begin a step; whether the walk goes on with the next one at once."""
-        path = step.path
+        ground = block.ground
+        path = step.path + ground.suffix if ground.suffix else step.path
+        acting = isinstance(step, ActionStep) and step.each is None
         if self._history:
             done = self._history.get((path, "done"))
             if done is not None:
                 return self._replay(Turn(step, path, block, now_ms), done)
+            ready = self._history.get((path, "ready"))
+            if ready is not None:
+                turn = Turn(step, path, block, ready["at"], ready["input"])
+                return self._resume(turn, now_ms) if acting else self._begin(turn)
             if self._cancelled is not None:
                 return False  # what was not done before the cancel is not begun after a crash
-            ready = self._history.get((path, "ready"))
-            if ready is not None and isinstance(step, ActionStep):
-                return self._resume(Turn(step, path, block, ready["at"], ready["input"]), now_ms)
         if self._stage.states and _reads_state(step):
             block.at -= 1
-            self._barrier = block
-            self.waits_for_commit = True
+            self.pause(block)
             return False
-        self._names["now"] = instant(now_ms)
+        names = ground.names
+        names["now"] = instant(now_ms)
         turn = Turn(step, path, block, now_ms)
         try:
-            if (step.only_if or step.unless) and not self._wanted(step):
+            if step.each is None and (step.only_if or step.unless) and not _wanted(step, names):
                 self._settle(turn, "skipped", None, None, now_ms)
                 return True
-            if not isinstance(step, ActionStep):
-                message = f"{type(step).__name__} is not built yet"
-                raise ActionFailed(message, kind="not_built")
-            config, turn.shown = self._rendering.config(step)
+            if not acting or not isinstance(step, ActionStep):
+                self.note(path, "ready", {"at": now_ms, "input": None})
+                return self._begin(turn)
+            config, turn.shown = self._rendering.config(step, names)
         except (EvaluationError, ActionFailed) as error:
             return self._failed(turn, failure_of(step.id, error), now_ms)
         word = WORDS.get(step.action)
         if word is not None:
             return self._say(turn, word, config, now_ms)
-        self._note(path, "ready", {"at": now_ms, "input": turn.shown})
+        self.note(path, "ready", {"at": now_ms, "input": turn.shown})
         if step.once:
-            self._note(path, "once", None)
+            self.note(path, "once", None)
         self._open(turn, step, config)
         return False
+
+    def _begin(self, turn: Turn) -> bool:
+        """Begin a control step, or go on with one that the journal has begun."""
+        attempts = self._ledger.attempts.get(turn.path, ())
+        if attempts:
+            turn.attempt = len(attempts)
+            self._sleep(turn, attempts[-1]["due"], self._restart)
+        else:
+            self._frame(turn)
+        return False
+
+    def _restart(self, turn: Turn) -> None:
+        """The next attempt at a control step."""
+        turn.attempt += 1
+        turn.wake = None
+        self._frame(turn)
+
+    def _frame(self, turn: Turn) -> None:
+        frame = frame_of(turn, self)
+        self._frames[turn.path] = frame
+        try:
+            frame.begin()
+        except (EvaluationError, ActionFailed) as error:
+            self.close(turn, None, failure_of(turn.step.id, error))
 
     def _say(self, turn: Turn, word: Any, config: Any, now_ms: int) -> bool:
         """Do one of the engine's own words; what is kept of it never holds a secret."""
         action = turn.step.action if isinstance(turn.step, ActionStep) else ""
         given = config if action == "reply" else turn.shown
         try:
-            output = word(given, self._names, turn.path, self._stage, now_ms)
+            output = word(given, turn.names, turn.path, self._stage, now_ms)
         except (EvaluationError, ActionFailed) as error:
             return self._failed(turn, failure_of(turn.step.id, error), now_ms)
         if isinstance(output, Stopped):
@@ -235,14 +380,14 @@ class Machine:
         if action in DEFERRED:
             turn.shown = shown_of(config, output)
         elif action == "vars":
-            self._rendering.add_vars(config, turn.shown)
+            self._rendering.add_vars(config, turn.shown, turn.names)
         elif action == "reply":
             output = turn.shown
-            self._note("", "reply", output)
+            self.note("", "reply", output)
         return self._succeeded(turn, output, now_ms)
 
     def _open(self, turn: Turn, step: ActionStep, config: Any) -> None:
-        authored = self._rendering.authored(step)
+        authored = self._rendering.authored(step, turn.names)
         limit = step.timeout_secs
         turn.act = Act(step, turn.path, config, turn.shown, turn.attempt, limit, authored)
         self._turns[turn.path] = turn
@@ -255,38 +400,67 @@ class Machine:
             message = "the daemon stopped during this `once` step: whether it happened is unknown"
             failure = Failure(step=step.id, kind="unknown_outcome", message=message)
             return self._failed(turn, failure, now_ms)
-        attempts = self._attempts.get(turn.path, ())
-        turn.attempt = len(attempts) + 1
-        if attempts and attempts[-1]["due"] > now_ms:
-            turn.due_ms = attempts[-1]["due"]
-            self._turns[turn.path] = turn
-            return False
-        self._names["now"] = instant(turn.ready_ms)
-        config = turn.shown
-        if self._rendering.has_secrets(step) or "state" in step.config.roots:
-            try:
-                config, turn.shown = self._rendering.config(step)
-            except EvaluationError as error:
-                return self._failed(turn, failure_of(step.id, error), now_ms)
-        self._open(turn, step, config)
+        attempts = self._ledger.attempts.get(turn.path, ())
+        turn.attempt = len(attempts) or 1
+        if attempts:
+            self._sleep(turn, attempts[-1]["due"], self._reopen)
+        else:
+            self._perform(turn)
         return False
+
+    def _again(self, turn: Turn, failure: Failure, due_ms: int, wake: Wake) -> None:
+        value = {"number": turn.attempt, "error": plain(failure), "due": due_ms}
+        self.note(turn.path, "attempt", value)
+        self._sleep(turn, due_ms, wake)
+
+    def _sleep(self, turn: Turn, due_ms: int, wake: Wake) -> None:
+        turn.due_ms, turn.wake = due_ms, wake
+        self._turns[turn.path] = turn
+
+    def _reopen(self, turn: Turn) -> None:
+        """The next attempt at an outside step."""
+        turn.attempt += 1
+        turn.due_ms = turn.wake = None
+        self._perform(turn)
+
+    def _perform(self, turn: Turn) -> None:
+        """Make an attempt with the input that the journal has; what reads secrets reads anew."""
+        step = turn.step
+        assert isinstance(step, ActionStep)  # noqa: S101 - only outside steps are performed
+        config, names = turn.shown, turn.names
+        if self._rendering.has_secrets(step) or "state" in step.config.roots:
+            names["now"] = instant(turn.ready_ms)
+            try:
+                config, turn.shown = self._rendering.config(step, names)
+            except EvaluationError as error:
+                if self._failed(turn, failure_of(step.id, error), self.now_ms):
+                    self._blocks.append(turn.block)
+                return
+        self._open(turn, step, config)
 
     def _replay(self, turn: Turn, done: Any) -> bool:
         """Take a result that the journal has."""
-        step = turn.step
+        step, names = turn.step, turn.names
         result = {name: done[name] for name in ("output", "status", "error", "attempts")}
-        self._names["steps"][step.id] = result
+        names["steps"][step.id] = result
+        if not isinstance(step, ActionStep) or step.each is not None:
+            recall(step, turn.block.ground, self.recorded)
+        if done["status"] == "cancelled":
+            return False
         if done["status"] == "failed":
+            if step.each is not None:
+                turn.block.leave(from_plain(done["error"]))
+                return False
             return self._rescue(turn, done["error"])
-        if done["status"] == "ok" and isinstance(step, ActionStep):
+        if done["status"] == "ok" and isinstance(step, ActionStep) and step.each is None:
             if step.action == "stop":
                 self._stop(turn.block)
                 return False
             if step.action == "vars":
                 stored = done["input"]
                 secret = self._rendering.has_secrets(step)
-                real = self._rendering.config(step)[0] if secret else stored
-                self._rendering.add_vars(real, stored)
+                real = self._rendering.config(step, names)[0] if secret else stored
+                self._rendering.add_vars(real, stored, names)
         return True
 
     # ---- how a step ends
@@ -295,9 +469,9 @@ class Machine:
         step = turn.step
         if step.output is not None:
             raw = {"output": output, "status": "ok", "error": None, "attempts": turn.attempt}
-            self._names["steps"][step.id] = raw
+            turn.names["steps"][step.id] = raw
             try:
-                output = step.output.render(self._names)
+                output = step.output.render(turn.names)
                 if "state" in step.output.roots:
                     output = detached(output)
             except EvaluationError as error:
@@ -319,7 +493,7 @@ class Machine:
         if rule == "fail":
             block.leave(from_plain(error))
             return False
-        self._names["error"] = error
+        block.ground.names["error"] = error
 
         def rescued(failure: Failure | None) -> None:
             if failure is None:
@@ -327,15 +501,15 @@ class Machine:
             else:
                 block.leave(failure)
 
-        self._block(rule, rescued)
+        self.push(rule, rescued, block.ground)
         return False
 
     def _settle(self, turn: Turn, status: str, output: Any, error: Any, now_ms: int) -> None:
         attempts = 0 if status == "skipped" else turn.attempt
         result = {"output": output, "status": status, "error": error, "attempts": attempts}
-        self._names["steps"][turn.step.id] = result
+        turn.names["steps"][turn.step.id] = result
         times = {"started": turn.ready_ms, "finished": now_ms, "input": turn.shown}
-        self._note(turn.path, "done", {**result, **times})
+        self.note(turn.path, "done", {**result, **times})
 
     def _stop(self, block: Block) -> None:
         block.at = len(block.steps)
@@ -348,10 +522,13 @@ class Machine:
         self._walk(now_ms)
 
     def _drop(self) -> None:
+        turns = self._turns.values()
+        self._aborts += [one.path for one in turns if one.act is not None and one.wake is None]
         self._turns.clear()
+        self._frames.clear()
         self._blocks.clear()
         self._acts.clear()
-        self._barrier = None
+        self._paused.clear()
         self.waits_for_commit = False
 
     # ---- small decisions
@@ -361,13 +538,7 @@ class Machine:
             stored = self._history.get(("", "vars"))
             shown = self._rendering.start_vars(self.flow, stored)
             if stored is None:
-                self._note("", "vars", shown)
-
-    def _wanted(self, step: AnyStep) -> bool:
-        names = self._names
-        if not all(condition.test(names) for condition in step.only_if):
-            return False
-        return not any(condition.test(names) for condition in step.unless)
+                self.note("", "vars", shown)
 
     def _delay(
         self, turn: Turn, failed: ActionFailed, failure: Failure, now_ms: int
@@ -378,17 +549,22 @@ class Machine:
             turn.step.retry,
             failed,
             failure,
-            names=self._names,
+            names=turn.names,
             elapsed_secs=(now_ms - turn.ready_ms) / 1000,
             chance=self._chance,
         )
 
-    def _note(self, path: str, kind: str, value: Any) -> None:
-        self.journal.append(Entry(path, kind, value))
+
+def _wanted(step: AnyStep, names: dict[str, Any]) -> bool:
+    if not all(condition.test(names) for condition in step.only_if):
+        return False
+    return not any(condition.test(names) for condition in step.unless)
 
 
 def _reads_state(step: AnyStep) -> bool:
     if any("state" in condition.roots for condition in (*step.only_if, *step.unless)):
         return True
-    reads = isinstance(step, ActionStep) and "state" in step.config.roots
-    return reads and not (isinstance(step, ActionStep) and step.action == "set")
+    if step.each is not None or not isinstance(step, ActionStep):
+        return True
+    reads = "state" in step.config.roots
+    return reads and step.action != "set"

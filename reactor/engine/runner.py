@@ -126,6 +126,7 @@ class Runner:
             started_ms=running.started_ms,
             finished_ms=finished_ms,
             due_ms=self._due(running) if sleeping else None,
+            reason=machine.waits_for if sleeping else None,
             error=machine.error,
         )
         running.row = begun
@@ -155,12 +156,13 @@ class Runner:
             self._finished(running)
         elif machine.waits_for_commit:
             machine.proceed(self._clock.now_ms())
-            self._record(running)
+            self._go_on(running)
         elif machine.sleeping:
             self._park(running)
         else:
             self._deadlines.set(running)
             self._perform(running)
+            self._set_alarm(running)
 
     def _say(self, running: Running, lines: list[LogLine]) -> None:
         execution = id_text("exe", running.row.id)
@@ -186,14 +188,23 @@ class Runner:
             result = await work
         except asyncio.CancelledError:
             self._ended_attempt(running, path)
-            if running.stopping is not None and not running.tasks:
+            if path in running.aborted:
+                self._aborted(running, path)
+            elif running.stopping is not None and not running.tasks:
                 self._stop_now(running)
             raise
         self._ended_attempt(running, path)
-        if running.stopping is None:
+        if path in running.aborted:
+            self._aborted(running, path)
+        elif running.stopping is None:
             self._fed(running, path, result)
         elif not running.tasks:
             self._stop_now(running)
+
+    def _aborted(self, running: Running, path: str) -> None:
+        running.aborted.discard(path)
+        if not running.aborted and running.patience is not None:
+            self._abandon(running)
 
     def _ended_attempt(self, running: Running, path: str) -> None:
         running.tasks.pop(path, None)
@@ -213,7 +224,43 @@ class Runner:
             running.machine.fail(path, result, now_ms)
         else:
             running.machine.finish(path, result, now_ms)
-        self._record(running)
+        self._go_on(running)
+
+    def _go_on(self, running: Running) -> None:
+        """Record what the machine decided, once the attempts that it gave up have ended."""
+        for path in running.machine.take_aborts():
+            task = running.tasks.get(path)
+            if task is not None:
+                running.aborted.add(path)
+                task.cancel()
+        if running.aborted and running.patience is None:
+            running.patience = self._spans.after(CANCEL_SECS, lambda: self._abandon(running))
+        elif not running.aborted:
+            self._record(running)
+
+    def _abandon(self, running: Running) -> None:
+        """Aborted attempts have ended, or had their time to: go on."""
+        running.aborted.clear()
+        if running.patience is not None:
+            running.patience.cancel()
+            running.patience = None
+        if running.row.id in self.live:
+            self._record(running)
+
+    def _set_alarm(self, running: Running) -> None:
+        """Wake a live execution in which one branch waits for a time while others work."""
+        if running.alarm is not None:
+            running.alarm.cancel()
+            running.alarm = None
+        due_ms = running.machine.due
+        if due_ms is not None:
+            running.alarm = self.alarms.at(due_ms, lambda: self._woken(running))
+
+    def _woken(self, running: Running) -> None:
+        running.alarm = None
+        if running.row.id in self.live and running.stopping is None:
+            running.machine.wake(self._clock.now_ms())
+            self._go_on(running)
 
     def _record(self, running: Running, *, started: bool = False) -> None:
         """Submit what is new; go on after the commit."""
@@ -234,7 +281,7 @@ class Runner:
             crashes = 0 if row.crashes and entries else None
             if machine.sleeping:
                 due_ms = self._due(running)
-                change = Change(row.id, State.WAITING, due_ms, "retry", running.started_ms, crashes)
+                change = Change(row.id, State.WAITING, due_ms, machine.waits_for, running.started_ms, crashes)
                 write.changes.append(change)
             elif started or crashes is not None:
                 change = Change(row.id, State.RUNNING, None, None, running.started_ms, crashes)
@@ -347,6 +394,9 @@ class Runner:
     def _drop(self, running: Running) -> None:
         self.live.pop(running.row.id, None)
         self._deadlines.clear(running)
+        if running.alarm is not None:
+            running.alarm.cancel()
+            running.alarm = None
 
     @property
     def attempts(self) -> int:

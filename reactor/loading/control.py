@@ -229,7 +229,7 @@ def _approval(part: Part, value: MapValue) -> AnyStep:
 
 def _until(part: Part, value: MapValue) -> AnyStep:
     part.context.shape(value, WaitUntilWords, "wait", part.names.condition())
-    return WaitStep(form="until", config=part.data(value, "wait"), **part.engine)
+    return WaitStep(form="until", config=part.data(value, "wait"), tz=part.names.tz, **part.engine)
 
 
 def _timed(value: MapValue, part: Part) -> dict[str, Any]:

@@ -140,6 +140,7 @@ class WaitStep(Step, frozen=True, kw_only=True, tag="wait"):
     config: Template | None = None
     when: Trigger | None = None
     notify: tuple["AnyStep", ...] = ()
+    tz: str = "UTC"
 
 
 class CallStep(Step, frozen=True, kw_only=True, tag="call"):
