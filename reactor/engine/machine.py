@@ -6,7 +6,6 @@ recovering after a crash, waking from a sleep and trying a flow out are the same
 O(1).
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,8 +15,9 @@ from reactor.clock import instant
 from reactor.engine.control import frame_of
 from reactor.engine.course import Course
 from reactor.engine.failures import delay_secs, failure_of, from_plain, plain, retryable
-from reactor.engine.frames import Frame
+from reactor.engine.judging import reads_state, wanted
 from reactor.engine.ledger import Ledger
+from reactor.engine.opened import Opened
 from reactor.engine.recall import recall
 from reactor.engine.render import Rendering
 from reactor.engine.state import detached
@@ -25,7 +25,7 @@ from reactor.engine.turns import Act, Block, Ended, Ground, Turn, Wake
 from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure, State
-from reactor.model.flow import ActionStep, AnyStep, Flow
+from reactor.model.flow import ActionStep, AnyStep, Flow, ParallelStep
 
 
 class Machine:
@@ -48,19 +48,15 @@ class Machine:
         self.now_ms = 0
         self._ledger = Ledger(journal)
         self.journal = self._ledger.entries
-        self.waits_for_commit = False
         self._rendering = rendering
         self._names = rendering.names
         self._ground = Ground(rendering.names)
         self._stage = stage
         self._chance = chance
         self._history = self._ledger.history
-        self._acts: list[Act] = []
-        self._aborts: list[str] = []
-        self._turns: dict[str, Turn] = {}
-        self._frames: dict[str, Frame] = {}
-        self._blocks: deque[Block] = deque()
-        self._paused: list[Block] = []
+        self._opened = Opened()
+        self._turns = self._opened.turns
+        self._blocks = self._opened.blocks
         self._cancelled = self._history.get(("", "cancel"))
         self._course = Course(flow, self._names, self._history, self._block, self.note)
 
@@ -94,15 +90,7 @@ class Machine:
     def wake(self, now_ms: int) -> None:
         """Go on with what is due."""
         self.now_ms = now_ms
-        for path, frame in list(self._frames.items()):
-            if path in self._frames:  # it was not dropped with one before it
-                frame.tick()
-        for turn in list(self._turns.values()):
-            wake, due_ms = turn.wake, turn.due_ms
-            if wake is None or due_ms is None or due_ms > now_ms:
-                continue
-            if self._turns.pop(turn.path, None) is not None:
-                wake(turn)
+        self._opened.wake(now_ms)
         self._walk(now_ms)
 
     def fail(self, path: str, failed: ActionFailed, now_ms: int) -> None:
@@ -112,7 +100,7 @@ class Machine:
             return
         self.now_ms = now_ms
         failure = failure_of(turn.step.id, failed, attempts=turn.attempt)
-        delay = self._delay(turn, failed, failure, now_ms)
+        delay = self._delay(turn, failed, failure)
         if delay is not None:
             self._again(turn, failure, now_ms + round(delay * 1000), self._reopen)
             return
@@ -123,18 +111,16 @@ class Machine:
 
     def proceed(self, now_ms: int) -> None:
         """What was unsaved is on disk: a step that reads `state` after a `set` may go on."""
-        paused, self._paused = self._paused, []
-        self.waits_for_commit = False
-        if paused:
-            self._blocks.extend(paused)
-            self._walk(now_ms)
+        paused, self._opened.paused = self._opened.paused, []
+        self._blocks.extend(paused)
+        self._walk(now_ms)
 
     def cancel(self, error: Failure, now_ms: int) -> None:
         """Stop what runs and go to `finally`; in `finally` already, skip the rest of it."""
         if self.ended is not None:
             return
         if self.closing:
-            self._drop()
+            self._opened.drop()
             self._course.end()
             return
         self.note("", "cancel", plain(error))
@@ -143,31 +129,24 @@ class Machine:
     # ---- read from outside
 
     @property
+    def waits_for_commit(self) -> bool:
+        """Whether it goes on with `proceed` once all is on disk."""
+        return bool(self._opened.paused)
+
+    @property
     def due(self) -> int | None:
         """The earliest time at which a sleeping step goes on, or one has taken too long."""
-        times = [turn.due_ms for turn in self._turns.values() if turn.due_ms is not None]
-        for frame in self._frames.values():
-            times += [time for time in (frame.due_ms, frame.limit_ms) if time is not None]
-        return min(times, default=None)
+        return self._opened.due
 
     @property
     def sleeping(self) -> bool:
         """Whether all that is open waits for a stored time."""
-        if self._paused:
-            return False
-        for turn in self._turns.values():
-            if turn.wake is None:
-                return False
-        return bool(self._turns) or self._waits
+        return self._opened.sleeping
 
     @property
     def waits_for(self) -> str:
         """What it sleeps for: the next attempt at a step, or a time that the flow named."""
-        return "wait" if self._waits else "retry"
-
-    @property
-    def _waits(self) -> bool:
-        return any(frame.due_ms is not None for frame in self._frames.values())
+        return "wait" if self._opened.waits else "retry"
 
     @property
     def closing(self) -> bool:
@@ -195,12 +174,14 @@ class Machine:
 
     def take_acts(self) -> list[Act]:
         """What is to be performed, each once."""
-        acts, self._acts = self._acts, []
+        opened = self._opened
+        acts, opened.acts = opened.acts, []
         return acts
 
     def take_aborts(self) -> list[str]:
         """Paths of attempts under way that are to be cancelled and waited for."""
-        aborts, self._aborts = self._aborts, []
+        opened = self._opened
+        aborts, opened.aborts = opened.aborts, []
         return aborts
 
     # ---- for control steps
@@ -224,13 +205,13 @@ class Machine:
 
     def pause(self, block: Block) -> None:
         """Walk this block after the next commit."""
-        self._paused.append(block)
-        self.waits_for_commit = True
+        self._opened.paused.append(block)
 
     def close(self, turn: Turn, output: Any, failure: Failure | None) -> None:
         """End a control step."""
-        self._frames.pop(turn.path, None)
-        lost = self._lose(turn.path)
+        self._opened.frames.pop(turn.path, None)
+        halfway = failure is not None or isinstance(turn.step, ParallelStep)
+        lost = self._opened.lose(turn.path) if halfway else ()
         self._close(turn, output, failure)
         for one in lost:
             self._settle(one, "cancelled", None, None, self.now_ms)
@@ -247,7 +228,7 @@ class Machine:
         retry = turn.step.retry
         if failure is not None and retry is not None:
             failure = replace(failure, attempts=turn.attempt)
-            delay = self._delay(turn, retryable(failure), failure, self.now_ms)
+            delay = self._delay(turn, retryable(failure), failure)
             if delay is not None:
                 self._again(turn, failure, self.now_ms + round(delay * 1000), self._restart)
                 return
@@ -257,30 +238,6 @@ class Machine:
             on = self._failed(turn, failure, self.now_ms)
         if on:
             self._blocks.append(turn.block)
-
-    def abandon(self, path: str) -> None:
-        """Drop all that is open inside a control step; attempts under way are cancelled."""
-        for turn in self._lose(path):
-            self._settle(turn, "cancelled", None, None, self.now_ms)
-
-    def _lose(self, path: str) -> list[Turn]:
-        inner = [one.turn for one in self._frames.values() if one.turn.block.ground.within(path)]
-        leaves = [turn for turn in self._turns.values() if turn.block.ground.within(path)]
-        for turn in inner:
-            del self._frames[turn.path]
-        for turn in leaves:
-            del self._turns[turn.path]
-            if turn.act is not None and turn.wake is None:
-                self._aborts.append(turn.path)
-        if self._acts:
-            gone = {turn.path for turn in leaves}
-            self._acts = [act for act in self._acts if act.path not in gone]
-        if self._blocks:
-            self._blocks = deque(one for one in self._blocks if not one.ground.within(path))
-        if self._paused:
-            self._paused = [one for one in self._paused if not one.ground.within(path)]
-            self.waits_for_commit = bool(self._paused)
-        return [*inner, *leaves]
 
     # ---- the walk
 
@@ -315,7 +272,7 @@ class Machine:
                 return self._resume(turn, now_ms) if acting else self._begin(turn)
             if self._cancelled is not None:
                 return False  # what was not done before the cancel is not begun after a crash
-        if self._stage.states and _reads_state(step):
+        if self._stage.states and reads_state(step):
             block.at -= 1
             self.pause(block)
             return False
@@ -323,7 +280,7 @@ class Machine:
         names["now"] = instant(now_ms)
         turn = Turn(step, path, block, now_ms)
         try:
-            if step.each is None and (step.only_if or step.unless) and not _wanted(step, names):
+            if step.each is None and (step.only_if or step.unless) and not wanted(step, names):
                 self._settle(turn, "skipped", None, None, now_ms)
                 return True
             if not acting or not isinstance(step, ActionStep):
@@ -359,7 +316,7 @@ class Machine:
 
     def _frame(self, turn: Turn) -> None:
         frame = frame_of(turn, self)
-        self._frames[turn.path] = frame
+        self._opened.frames[turn.path] = frame
         try:
             frame.begin()
         except (EvaluationError, ActionFailed) as error:
@@ -391,7 +348,7 @@ class Machine:
         limit = step.timeout_secs
         turn.act = Act(step, turn.path, config, turn.shown, turn.attempt, limit, authored)
         self._turns[turn.path] = turn
-        self._acts.append(turn.act)
+        self._opened.acts.append(turn.act)
 
     def _resume(self, turn: Turn, now_ms: int) -> bool:
         step = turn.step
@@ -428,8 +385,8 @@ class Machine:
         step = turn.step
         assert isinstance(step, ActionStep)  # noqa: S101 - only outside steps are performed
         config, names = turn.shown, turn.names
+        names["now"] = instant(turn.ready_ms)
         if self._rendering.has_secrets(step) or "state" in step.config.roots:
-            names["now"] = instant(turn.ready_ms)
             try:
                 config, turn.shown = self._rendering.config(step, names)
             except EvaluationError as error:
@@ -470,6 +427,7 @@ class Machine:
         if step.output is not None:
             raw = {"output": output, "status": "ok", "error": None, "attempts": turn.attempt}
             turn.names["steps"][step.id] = raw
+            turn.names["now"] = instant(turn.ready_ms)
             try:
                 output = step.output.render(turn.names)
                 if "state" in step.output.roots:
@@ -513,23 +471,13 @@ class Machine:
 
     def _stop(self, block: Block) -> None:
         block.at = len(block.steps)
-        self._drop()
+        self._opened.drop()
         self._course.stop()
 
     def _give_up(self, error: Failure, now_ms: int) -> None:
-        self._drop()
+        self._opened.drop()
         self._course.give_up(error)
         self._walk(now_ms)
-
-    def _drop(self) -> None:
-        turns = self._turns.values()
-        self._aborts += [one.path for one in turns if one.act is not None and one.wake is None]
-        self._turns.clear()
-        self._frames.clear()
-        self._blocks.clear()
-        self._acts.clear()
-        self._paused.clear()
-        self.waits_for_commit = False
 
     # ---- small decisions
 
@@ -540,31 +488,15 @@ class Machine:
             if stored is None:
                 self.note("", "vars", shown)
 
-    def _delay(
-        self, turn: Turn, failed: ActionFailed, failure: Failure, now_ms: int
-    ) -> float | None:
+    def _delay(self, turn: Turn, failed: ActionFailed, failure: Failure) -> float | None:
         if turn.step.retry is None:
             return None
+        elapsed_secs = (self.now_ms - turn.ready_ms) / 1000
         return delay_secs(
             turn.step.retry,
             failed,
             failure,
             names=turn.names,
-            elapsed_secs=(now_ms - turn.ready_ms) / 1000,
+            elapsed_secs=elapsed_secs,
             chance=self._chance,
         )
-
-
-def _wanted(step: AnyStep, names: dict[str, Any]) -> bool:
-    if not all(condition.test(names) for condition in step.only_if):
-        return False
-    return not any(condition.test(names) for condition in step.unless)
-
-
-def _reads_state(step: AnyStep) -> bool:
-    if any("state" in condition.roots for condition in (*step.only_if, *step.unless)):
-        return True
-    if step.each is not None or not isinstance(step, ActionStep):
-        return True
-    reads = "state" in step.config.roots
-    return reads and step.action != "set"

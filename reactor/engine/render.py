@@ -68,9 +68,7 @@ class Rendering:
             place: text for place, text in found.items() if place.partition(".")[0] in step.authored
         }
 
-    def add_vars(
-        self, real: dict[str, Any], shown: dict[str, Any], names: dict[str, Any]
-    ) -> None:
+    def add_vars(self, real: dict[str, Any], shown: dict[str, Any], names: dict[str, Any]) -> None:
         """Take the values of a `vars` step; where the two differ the name is a secret."""
         before = names["vars"]
         names["vars"] = {**before, **real}

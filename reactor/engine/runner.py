@@ -203,7 +203,9 @@ class Runner:
 
     def _aborted(self, running: Running, path: str) -> None:
         running.aborted.discard(path)
-        if not running.aborted and running.patience is not None:
+        if running.stopping is not None and not running.tasks:
+            self._stop_now(running)
+        elif not running.aborted and running.patience is not None:
             self._abandon(running)
 
     def _ended_attempt(self, running: Running, path: str) -> None:
@@ -281,7 +283,8 @@ class Runner:
             crashes = 0 if row.crashes and entries else None
             if machine.sleeping:
                 due_ms = self._due(running)
-                change = Change(row.id, State.WAITING, due_ms, machine.waits_for, running.started_ms, crashes)
+                reason, started_ms = machine.waits_for, running.started_ms
+                change = Change(row.id, State.WAITING, due_ms, reason, started_ms, crashes)
                 write.changes.append(change)
             elif started or crashes is not None:
                 change = Change(row.id, State.RUNNING, None, None, running.started_ms, crashes)
