@@ -23,6 +23,11 @@ class Ledger:
             if entry.kind == "ready":
                 self.place.setdefault(entry.path, index)
 
+    @property
+    def fresh(self) -> bool:
+        """Whether there are entries since the last call of `unsaved`."""
+        return self._saved < len(self.entries)
+
     def unsaved(self) -> tuple[Entry, ...]:
         """The entries since the last call."""
         fresh = tuple(self.entries[self._saved :])

@@ -168,6 +168,11 @@ class Machine:
         """The flow's output."""
         return self._course.output
 
+    @property
+    def fresh(self) -> bool:
+        """Whether there are unsaved entries."""
+        return self._ledger.fresh
+
     def unsaved(self) -> tuple[Entry, ...]:
         """The entries since the last call; the caller stores them."""
         return self._ledger.unsaved()

@@ -45,7 +45,7 @@ class Running:
         self.stage = stage
         self.view = view
         self.started_ms = row.started_ms
-        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.tasks: dict[str, asyncio.Task[Any]] = {}
         self.deadline: Timer | None = None
         self.closing: Timer | None = None
         self.commits = 0  # on their way to the disk

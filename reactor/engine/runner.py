@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -102,13 +103,13 @@ class Runner:
         running.machine.begin(now_ms)
         if stop is not None:
             self.cancel(row.id, stop)
-        elif not running.machine.sleeping or (running.machine.due or 0) <= now_ms:
+        elif running.machine.fresh or not running.machine.sleeping:
             self._deadlines.set(running)
             self._record(running, started=True)
         elif self._due(running) <= now_ms:
             self._deadlines.too_long(running)
         else:
-            self._park(running)  # the clock was set back
+            self._park(running)  # woken for nothing: the clock was set back
 
     # ---- rows
 
@@ -138,8 +139,8 @@ class Runner:
     def committed(self, running: Running) -> None:
         """What the machine said so far is on disk: carry it out, and go on."""
         running.commits -= 1
-        if running.commits:
-            return  # a cancel followed at once: nothing is done before that is on disk too
+        if running.commits or running.patience is not None:
+            return  # more was decided meanwhile: nothing is done before that is on disk too
         stage, machine = running.stage, running.machine
         if self._stored and (waiter := self._stored.get(running.row.id)) is not None:
             waiter.set()
@@ -176,30 +177,23 @@ class Runner:
     def _perform(self, running: Running) -> None:
         if not self.open:
             return
+        loop = asyncio.get_running_loop()
         for act in running.machine.take_acts():
             work = self._performer.perform(running.row, running.flow, running.view, act)
-            running.tasks[act.path] = asyncio.get_running_loop().create_task(
-                self._attempt(running, act.path, work)
-            )
+            task = running.tasks[act.path] = loop.create_task(work)
+            # Called for a task that is cancelled before it began, too.
+            task.add_done_callback(partial(self._attempted, running, act.path))
             self._busy += 1
 
-    async def _attempt(self, running: Running, path: str, work: Awaitable[Any]) -> None:
-        try:
-            result = await work
-        except asyncio.CancelledError:
-            self._ended_attempt(running, path)
-            if path in running.aborted:
-                self._aborted(running, path)
-            elif running.stopping is not None and not running.tasks:
-                self._stop_now(running)
-            raise
+    def _attempted(self, running: Running, path: str, task: asyncio.Task[Any]) -> None:
         self._ended_attempt(running, path)
         if path in running.aborted:
             self._aborted(running, path)
-        elif running.stopping is None:
-            self._fed(running, path, result)
-        elif not running.tasks:
-            self._stop_now(running)
+        elif running.stopping is not None:
+            if not running.tasks:
+                self._stop_now(running)
+        elif not task.cancelled():
+            self._fed(running, path, task.result())
 
     def _aborted(self, running: Running, path: str) -> None:
         running.aborted.discard(path)
@@ -340,6 +334,10 @@ class Runner:
         if error is None or running.machine.ended is not None:
             return
         running.tasks.clear()
+        running.aborted.clear()
+        if running.patience is not None:
+            running.patience.cancel()
+            running.patience = None
         running.machine.cancel(error, self._clock.now_ms())
         self._record(running)
 
