@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
 from reactor.clock import Clock
 from reactor.engine.alarms import Alarms
+from reactor.engine.attempts import Attempts
 from reactor.engine.bell import Bell
 from reactor.engine.deadlines import Deadlines
 from reactor.engine.ending import dead_letter, end_of
@@ -28,8 +28,6 @@ from reactor.model.event import Outcome
 from reactor.model.execution import Execution, Failure, State
 from reactor.model.flow import Flow
 from reactor.store import Change, End, NewExecution, Open, Record, Store, Write
-
-CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
 
 
 class Runner:
@@ -61,7 +59,7 @@ class Runner:
         self._ids = ids
         self._shared = shared
         self._lane = lane
-        self._performer = performer
+        self._attempts = Attempts(performer, spans, self._fed, self._alone)
         self._spans = spans
         self.alarms = alarms
         self._meter = meter
@@ -71,8 +69,6 @@ class Runner:
         self._deadlines = Deadlines(clock, spans, self.cancel)
         self.outcomes = Outcomes(store, self.live.__contains__)
         self._stored: dict[int, asyncio.Event] = {}
-        self._busy = 0
-        self._idle: asyncio.Event | None = None
         self._log = logging.getLogger("reactor.runner")
         self._lines = logging.getLogger("reactor.flow")
 
@@ -162,7 +158,8 @@ class Runner:
             self._park(running)
         else:
             self._deadlines.set(running)
-            self._perform(running)
+            if self.open:
+                self._attempts.begin(running)
             self._set_alarm(running)
 
     def _say(self, running: Running, lines: list[LogLine]) -> None:
@@ -174,41 +171,9 @@ class Runner:
 
     # ---- outside steps
 
-    def _perform(self, running: Running) -> None:
-        if not self.open:
-            return
-        loop = asyncio.get_running_loop()
-        for act in running.machine.take_acts():
-            work = self._performer.perform(running.row, running.flow, running.view, act)
-            task = running.tasks[act.path] = loop.create_task(work)
-            # Called for a task that is cancelled before it began, too.
-            task.add_done_callback(partial(self._attempted, running, act.path))
-            self._busy += 1
-
-    def _attempted(self, running: Running, path: str, task: asyncio.Task[Any]) -> None:
-        self._ended_attempt(running, path)
-        if path in running.aborted:
-            self._aborted(running, path)
-        elif running.stopping is not None:
-            if not running.tasks:
-                self._stop_now(running)
-        elif not task.cancelled():
-            self._fed(running, path, task.result())
-
-    def _aborted(self, running: Running, path: str) -> None:
-        running.aborted.discard(path)
-        if running.stopping is not None and not running.tasks:
-            self._stop_now(running)
-        elif not running.aborted and running.patience is not None:
-            self._abandon(running)
-
-    def _ended_attempt(self, running: Running, path: str) -> None:
-        running.tasks.pop(path, None)
-        self._busy -= 1
-        if self._busy == 0 and self._idle is not None:
-            self._idle.set()
-
     def _fed(self, running: Running, path: str, result: Any) -> None:
+        if self.live.get(running.row.id) is not running:
+            return  # it was not waited for any longer
         now_ms = self._clock.now_ms()
         self._meter.steps += 1
         if self._bell.listeners:
@@ -224,23 +189,14 @@ class Runner:
 
     def _go_on(self, running: Running) -> None:
         """Record what the machine decided, once the attempts that it gave up have ended."""
-        for path in running.machine.take_aborts():
-            task = running.tasks.get(path)
-            if task is not None:
-                running.aborted.add(path)
-                task.cancel()
-        if running.aborted and running.patience is None:
-            running.patience = self._spans.after(CANCEL_SECS, lambda: self._abandon(running))
-        elif not running.aborted:
+        if not self._attempts.give_up(running):
             self._record(running)
 
-    def _abandon(self, running: Running) -> None:
-        """Aborted attempts have ended, or had their time to: go on."""
-        running.aborted.clear()
-        if running.patience is not None:
-            running.patience.cancel()
-            running.patience = None
-        if running.row.id in self.live:
+    def _alone(self, running: Running) -> None:
+        """Attempts that were cancelled have ended, or had their time to: go on."""
+        if running.stopping is not None:
+            self._stop_now(running)
+        elif self.live.get(running.row.id) is running and running.machine.fresh:
             self._record(running)
 
     def _set_alarm(self, running: Running) -> None:
@@ -321,12 +277,8 @@ class Runner:
             return False
         if running.machine.closing or running.stopping is None:
             running.stopping = error
-            for task in running.tasks.values():
-                task.cancel()
-            if not running.tasks:
+            if not self._attempts.stop(running):
                 self._stop_now(running)
-            else:
-                self._spans.after(CANCEL_SECS, lambda: self._stop_now(running))
         return True
 
     def _stop_now(self, running: Running) -> None:
@@ -334,10 +286,7 @@ class Runner:
         if error is None or running.machine.ended is not None:
             return
         running.tasks.clear()
-        running.aborted.clear()
-        if running.patience is not None:
-            running.patience.cancel()
-            running.patience = None
+        self._attempts.forget(running)
         running.machine.cancel(error, self._clock.now_ms())
         self._record(running)
 
@@ -402,7 +351,7 @@ class Runner:
     @property
     def attempts(self) -> int:
         """How many attempts are under way."""
-        return self._busy
+        return self._attempts.busy
 
     @property
     def looking(self) -> bool:
@@ -425,11 +374,7 @@ class Runner:
     async def drain(self, limit_secs: float) -> None:
         """Begin nothing more; give what runs some time, then cancel it: it runs again next time."""
         self.open = False
-        if self._busy and limit_secs > 0:
-            self._idle = asyncio.Event()
-            timer = self._spans.after(limit_secs, self._idle.set)
-            await self._idle.wait()
-            timer.cancel()
+        await self._attempts.drain(limit_secs)
         tasks = [task for running in self.live.values() for task in running.tasks.values()]
         for task in tasks:
             task.cancel()

@@ -18,6 +18,7 @@ GATES = frozenset(
     }
 )
 CONTROL_STEPS = frozenset({"call"})
+WAITS = frozenset({"when", "approval"})
 STEP_KEYS = frozenset({"undo"})
 DOCUMENTS = frozenset({"step", "connection"})
 # Keys inside other keys, by the key around them.
