@@ -28,14 +28,22 @@ def recall(step: AnyStep, ground: Ground, recorded: Recorded) -> None:
     here = step.path + suffix
     if isinstance(step, RepeatStep):
         suffix += f"@{max(0, rounds(here, recorded) - 1)}"
+    within = Ground(ground.names, suffix)
     for inner in _inside(step, here, recorded):
-        result = recorded(inner.path + suffix, "done")
-        if result is None:
-            continue
-        shown = {name: result[name] for name in ("output", "status", "error", "attempts")}
-        ground.names["steps"][inner.id] = shown
-        if not isinstance(inner, ActionStep):
-            recall(inner, Ground(ground.names, suffix), recorded)
+        _take(inner, within, recorded)
+
+
+def _take(step: AnyStep, ground: Ground, recorded: Recorded) -> None:
+    done = recorded(step.path + ground.suffix, "done")
+    if done is None:
+        return
+    result = {name: done[name] for name in ("output", "status", "error", "attempts")}
+    ground.names["steps"][step.id] = result
+    if not isinstance(step, ActionStep):
+        recall(step, ground, recorded)
+    if isinstance(step.on_error, tuple):
+        for rescuer in step.on_error:
+            _take(rescuer, ground, recorded)
 
 
 def rounds(path: str, recorded: Recorded) -> int:

@@ -44,7 +44,7 @@ FLOWS = {
               max: 3
               every: 5s
               collect: steps.ask.output
-        output: "${{ steps.rows.output }} ${{ steps.both.output }} ${{ steps.loop.output }}"
+        output: {rows: "${{ steps.rows.output }}", both: "${{ steps.both.output }}", loop: "${{ steps.loop.output }}", mended: "${{ steps.mend.output }}"}
     """,
     "failing": """
         flow: one
