@@ -62,5 +62,6 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp
+	@command -v objdump >/dev/null || test "$$(id -u)" != 0 || { apt-get -qq update && apt-get -qqy install binutils; }
 	$(PIP) -e '.[dev,build]'
 	@touch $@

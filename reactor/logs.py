@@ -6,9 +6,10 @@ import math
 import os
 import re
 import threading
+import time
 import traceback
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TextIO
@@ -34,6 +35,27 @@ _CONTROL = re.compile(
 _PLAIN = re.compile(r"[^\s\"'=]+")
 
 
+class Said:
+    """A line that a flow said: as much of a log record as is shown, and cheap to make."""
+
+    __slots__ = ("created", "exc_info", "facts", "levelname", "message", "name")
+
+    def __init__(self, level: int, name: str, message: str, facts: Mapping[str, str]) -> None:
+        self.created = time.time()  # noqa: TID251 - as logging does
+        self.exc_info = None
+        self.facts = facts
+        self.levelname = logging.getLevelName(level)
+        self.message = message
+        self.name = name
+
+    def getMessage(self) -> str:  # noqa: N802 - logging's name
+        """The message."""
+        return self.message
+
+
+Record = logging.LogRecord | Said
+
+
 class Output(logging.Handler):
     """Where log lines go: a queue with a bound, and the thread that writes it out.
 
@@ -46,19 +68,28 @@ class Output(logging.Handler):
     ) -> None:
         super().__init__()
         self.dropped = 0
+        self.least = logging.INFO
         self._told = 0
         self._ended = False
         self._lines = lines
         self._stream = stream
         self._longest_queue = longest_queue
-        self._queue: deque[logging.LogRecord] = deque()
+        self._queue: deque[Record] = deque()
         self._news = threading.Event()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._write_all, name="logs", daemon=True)
         self._thread.start()
 
+    def say(self, level: int, name: str, message: str, facts: Mapping[str, str]) -> None:
+        """Queue a line past `logging`, whose way costs more than the rest of a small flow."""
+        if level >= self.least:
+            self._put(Said(level, name, message, facts))
+
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record; never blocks."""
+        self._put(record)
+
+    def _put(self, record: Record) -> None:
         if len(self._queue) >= self._longest_queue:
             self.dropped += 1
             return
@@ -104,7 +135,7 @@ class Output(logging.Handler):
             # Lines gather meanwhile: waking a thread for each costs more than the line itself.
             self._end.wait(_GATHER_SECS)
 
-    def _texts(self, records: Iterable[logging.LogRecord]) -> Iterator[str]:
+    def _texts(self, records: Iterable[Record]) -> Iterator[str]:
         for record in records:
             try:
                 yield self._lines.of(record)
@@ -135,13 +166,12 @@ class Lines:
         self._as_json = as_json
         self._journal = journal
 
-    def of(self, record: logging.LogRecord) -> str:
+    def of(self, record: Record) -> str:
         """The record's line, with secrets masked and control characters escaped."""
         redact = self._redactor.redact_text
         facts = {
             f"{name}_" if name in _OURS else name: self._redactor.redact(_shown(value))
-            for name, value in vars(record).items()
-            if name not in _STANDARD
+            for name, value in _facts(record)
         }
         message = redact(record.getMessage())
         trace = (
@@ -150,11 +180,11 @@ class Lines:
             else ""
         )
         moment = datetime.fromtimestamp(record.created, UTC)
-        time = moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+        at = moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
         if self._as_json:
-            line = _json_line(record, time, message, facts, trace)
+            line = _json_line(record, at, message, facts, trace)
         else:
-            line = _text_line(record, time, message, facts, trace)
+            line = _text_line(record, at, message, facts, trace)
         if not self._journal:
             return line
         # journald takes the priority from here; each of its lines is an entry of its own.
@@ -186,6 +216,7 @@ def configure(
     number = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(number, logging.WARNING))
     logging.getLogger("reactor").setLevel(number)
+    output.least = number
     logging.captureWarnings(True)
     return output
 
@@ -228,6 +259,12 @@ def _dropped(count: int) -> logging.LogRecord:
     return logging.makeLogRecord({**facts, "count": count})
 
 
+def _facts(record: Record) -> Iterable[tuple[str, Any]]:
+    if isinstance(record, Said):
+        return record.facts.items()
+    return ((name, value) for name, value in vars(record).items() if name not in _STANDARD)
+
+
 def _shown(value: Any) -> Any:
     """A fact as plain data: what JSON does not know becomes text."""
     if value is None or isinstance(value, str | int):
@@ -241,20 +278,16 @@ def _shown(value: Any) -> Any:
     return str(value)
 
 
-def _json_line(
-    record: logging.LogRecord, time: str, message: str, facts: dict[str, Any], trace: str
-) -> str:
-    line = {"event": message, "time": time, "level": record.levelname.lower()}
+def _json_line(record: Record, at: str, message: str, facts: dict[str, Any], trace: str) -> str:
+    line = {"event": message, "time": at, "level": record.levelname.lower()}
     line |= {"logger": record.name, **facts}
     if trace:
         line["traceback"] = trace
     return _escaped(json.dumps(line, ensure_ascii=False))
 
 
-def _text_line(
-    record: logging.LogRecord, time: str, message: str, facts: dict[str, Any], trace: str
-) -> str:
-    words = [time, f"{record.levelname:<7}", f"{record.name}:", _escaped(message)]
+def _text_line(record: Record, at: str, message: str, facts: dict[str, Any], trace: str) -> str:
+    words = [at, f"{record.levelname:<7}", f"{record.name}:", _escaped(message)]
     words += [f"{name}={_word(value)}" for name, value in facts.items()]
     lines = [" ".join(words)]
     lines += [f"    {_escaped(line)}" for line in trace.splitlines()]

@@ -27,7 +27,8 @@ MOST_MASKED = 1000
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 _LARGEST_BYTES = 1 << 20
-_KEEP_FAILURE_SECS = 5.0
+_KEEP_FAILURE_SECS = 15.0
+_AHEAD_SECS = 10.0
 # What a frozen program sets for itself; a child of another make would load the wrong libraries.
 _FROZEN = re.compile(r"_PYI_.*|_MEIPASS2?|LD_LIBRARY_PATH")
 
@@ -187,14 +188,15 @@ class Secrets:
     async def prepare(self, names: Iterable[str]) -> None:
         """Run the command, off the event loop, for names that only it can answer.
 
-        What fails is left for `get` to say.
+        An answer whose time is nearly over is renewed, so that `get` never waits where this is
+        called every few seconds. What fails is left for `get` to say.
         """
         if self._command is None:
             return
         for name in names:
             with suppress(NotFound):
                 if _NAME.fullmatch(name) and self._at_hand(name) is None:
-                    await asyncio.to_thread(self._answer, self._command, name)
+                    await asyncio.to_thread(self._answer, self._command, name, _AHEAD_SECS)
 
     def _at_hand(self, name: str) -> str | None:
         if self._credentials is not None:
@@ -239,11 +241,11 @@ class Secrets:
         self._files[path] = (signature, value)
         return value
 
-    def _answer(self, command: Command, name: str) -> str:
+    def _answer(self, command: Command, name: str, ahead_secs: float = 0.0) -> str:
         """What the command says, kept for a while; a failure too, so that `get` need not wait."""
         now = self._clock.monotonic_secs()
         until, answer = self._answers.get(name, (now, ""))
-        if now >= until:
+        if now >= until - ahead_secs:
             try:
                 answer, keep_secs = _ask(command, name, self._environ), command.keep_secs
             except NotFound as error:

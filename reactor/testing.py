@@ -5,16 +5,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Self
 
+from reactor.daemon.sources import Sources, SourceWorld
 from reactor.engine.core import Engine, Outside
+from reactor.engine.supervisor import Supervisor
 from reactor.errors import InvalidFlow, NotFound, StorageFailed
 from reactor.loading.load import Loading, load_document, load_text
 from reactor.model.event import Receipt, Received
 from reactor.model.execution import Execution, State
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
-from reactor.plugin.context import Connection, Files, Network
+from reactor.plugin.context import Answer, Connection, Files, Network, Route
 from reactor.plugin.spec import Spec
 from reactor.problem import render_text
+from reactor.secrets import Redactor
 from reactor.store import Query, Version
 from reactor.store.sqlite import SqliteStore, open_memory
 from reactor.units import parse_duration
@@ -52,8 +55,10 @@ class World:
     """Flows, an engine and a store, all in this process, as an async context manager.
 
     `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by
-    itself but what needs no time; `advance` lets it pass. A store given by hand outlives the world:
-    that is a restart. `held` says how many attempts hang until time passes or the test ends them.
+    itself but what needs no time; `advance` lets it pass. Sources that need nothing but time run,
+    what others would bring is handed over with `offer`. A store given by hand outlives the world:
+    that is a restart. `held` says how many attempts hang until time passes, or until the test lets
+    them go.
     """
 
     def __init__(
@@ -74,11 +79,17 @@ class World:
         self._texts = flows
         self._given = store
         self._secrets = dict(secrets or {})
+        self._redactor = Redactor()
+        for name, value in self._secrets.items():
+            self._redactor.learn(name, value)
         self._env = dict(env or {})
         self._chance = chance
         self._limits = limits
         self._held = held
         self._failure: StorageFailed | None = None
+        self._sleepers = _Sleepers(self.clock)
+        self._supervisor: Supervisor
+        self._sources: Sources
         self.store: SqliteStore
         self.engine: Engine
 
@@ -91,7 +102,7 @@ class World:
             compile_flow=self._compile,
             env=self._env,
             secret=self._secret,
-            redact=self._redact,
+            redact=self._redactor.redact,
             network=Network(),
             files=Files(base="."),
             shared=_Opened(),
@@ -103,11 +114,19 @@ class World:
                 | {"limits": self._limits}
             )
         self.engine = Engine(self.store, outside)
+        self._supervisor = Supervisor(
+            clock=self.clock, chance=self._chance, wait=self._sleepers.nap, redact=str
+        )
+        self._sources = Sources(
+            self._source_world(), self._supervisor, only=lambda spec: not spec.outside
+        )
         await self.engine.start(self.load(*self._texts))
+        await self._sources.follow(self.engine.intake.router)
         await self.settle()
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        await self._supervisor.close()
         await self.engine.stop(limit_secs=0)
         if self._given is None:
             await self.store.close(clean=True)
@@ -126,6 +145,7 @@ class World:
     async def reload(self, *texts: str) -> None:
         """Serve these flows from now on."""
         self.engine.serve(self.load(*texts))
+        await self._sources.follow(self.engine.intake.router)
         await self.settle()
 
     async def emit(
@@ -179,15 +199,40 @@ class World:
         times = [due_ms for due_ms, _ in await self.store.due(end_ms, limit=MOST_TURNS)]
         if (secs := self.engine.next_turn_secs()) is not None:
             times.append(now_ms + max(1, round(secs * 1000)))
+        times += self._sleepers.times()
         return min((time for time in times if now_ms < time <= end_ms), default=None)
 
     async def _due(self) -> None:
+        self._sleepers.wake()
         await self.engine.desk.reconcile()
         self.engine.turn()
         await self.settle()
 
     def _at_rest(self) -> bool:
-        return self.engine.calm and self.engine.attempts == self._held()
+        running = sum(state.state != "stopped" for state in self._supervisor.states())
+        return (
+            self.engine.calm
+            and self.engine.attempts == self._held()
+            and len(self._sleepers.times()) == running
+        )
+
+    def _source_world(self) -> SourceWorld:
+        outside = self.engine.outside
+        return SourceWorld(
+            clock=self.clock,
+            catalog=self.catalog,
+            store=self.store,
+            shared=outside.shared,
+            secret=self._secret,
+            env=self._env,
+            connection=_no_connection,
+            routes=lambda _word: _NoRoutes(),
+            emit=self.engine.emitter,
+            wait_until=self._sleepers.wait_until,
+            chance=self._chance,
+            allow_unauthenticated=True,
+            listens_on_loopback=True,
+        )
 
     def _compile(self, version: Version) -> Flow:
         return load_document(version.document, self.loading)
@@ -197,9 +242,6 @@ class World:
             return self._secrets[name]
         except KeyError:
             raise NotFound(f"there is no secret {name!r}") from None
-
-    def _redact(self, value: Any) -> Any:
-        return value
 
     def _failed(self, error: StorageFailed) -> None:
         self._failure = error
@@ -217,6 +259,50 @@ class _Opened:
         if key not in self._things:
             self._things[key] = await open_().__aenter__()
         return self._things[key]
+
+
+class _Sleepers:
+    """Sources that wait for the clock to be turned."""
+
+    def __init__(self, clock: HandClock) -> None:
+        self._clock = clock
+        self._asleep: dict[asyncio.Future[None], tuple[int, int]] = {}
+
+    async def wait_until(self, ms: int) -> None:
+        """Return when the clock shows this time, or was set back meanwhile."""
+        now_ms = self._clock.now_ms()
+        if ms <= now_ms:
+            return
+        asleep: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asleep[asleep] = (now_ms, ms)
+        try:
+            await asleep
+        finally:
+            self._asleep.pop(asleep, None)
+
+    async def nap(self, secs: float) -> None:
+        """Return when so much time has passed."""
+        await self.wait_until(self._clock.now_ms() + round(secs * 1000))
+
+    def times(self) -> list[int]:
+        """When each of them wants to wake."""
+        return [until_ms for _, until_ms in self._asleep.values()]
+
+    def wake(self) -> None:
+        """Wake those whose time has come, or whose clock was set back."""
+        now_ms = self._clock.now_ms()
+        for asleep, (since_ms, until_ms) in list(self._asleep.items()):
+            if not since_ms <= now_ms < until_ms:
+                del self._asleep[asleep]
+                asleep.set_result(None)
+
+
+class _NoRoutes:
+    """The paths of a webhook listener that is not there."""
+
+    def add(self, route: Route, answer: Answer) -> AbstractAsyncContextManager[None]:
+        """Refuse."""
+        raise NotFound(f"there is no webhook listener in this world for {route.path}")
 
 
 def _no_connection(kind: str, name: str | None) -> Connection:

@@ -30,7 +30,12 @@ THIRD_PARTY = {
     "aiohttp", "aiokafka", "aiomqtt", "apscheduler", "cryptography", "hiredis", "httptools",
     "nats", "psycopg", "pymysql", "pymysqlreplication", "redis", "watchfiles",
 }  # fmt: skip
-PULLS = {"reactor.connectors.http.action": {"aiohttp", "cryptography"}}
+PULLS = {
+    "reactor.connectors.http.action": {"aiohttp", "cryptography"},
+    "reactor.connectors.schedule.source": {"apscheduler"},
+}
+# Sources that run; the others are the engine's own.
+RUN = {"http", "schedule"}
 
 
 def spec_of(kind: Any, word: str) -> Spec:
@@ -48,7 +53,7 @@ def test_a_word_is_declared(kind, word):
     assert (spec.kind, spec.word) == (kind, word)
     assert spec.summary.endswith(".")
     assert spec.examples
-    assert (spec.run is not None) == (word == "http" or (kind == "action" and spec.outside))
+    assert (spec.run is not None) == (word in RUN if kind == "source" else spec.outside)
 
 
 @pytest.mark.parametrize(("kind", "word"), WORDS)

@@ -1,7 +1,7 @@
 """Every file in tests/scenarios: flows, what happens to them, and what must be true then."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ async def test_a_scenario_comes_out_as_it_says(scenario, tmp_path, caplog):
     probe = Probe(scenario.get("probe"))
 
     async with Lives(tmp_path, scenario["flows"], probe=probe, **options) as lives:
-        stage = Stage(lives, caplog.records)
+        stage = Stage(lives, caplog.records, scenario.get("secrets", {}).values())
         for number, step in enumerate(scenario["steps"], 1):
             (word, given), *rest = step.items()
             assert rest == [], f"step {number} has more than one word"
@@ -55,9 +55,12 @@ async def test_a_scenario_comes_out_as_it_says(scenario, tmp_path, caplog):
 class Stage:
     """What the steps of a scenario do."""
 
-    def __init__(self, lives: Lives, records: list[logging.LogRecord]) -> None:
+    def __init__(
+        self, lives: Lives, records: list[logging.LogRecord], secrets: Iterable[str]
+    ) -> None:
         self.lives = lives
         self.records = records
+        self.secrets = list(secrets)
         self.answer: Any = None
 
     async def emit(self, given: Any) -> None:
@@ -190,6 +193,13 @@ class Stage:
 
     async def _meter(self) -> Mapping[str, Any]:
         return vars(self.lives.engine.meter)
+
+    async def _leaks(self) -> int:
+        """How often a secret stands in what is on disk, or in what was logged."""
+        kept = (
+            self.lives.stored() + "".join(record.getMessage() for record in self.records).encode()
+        )
+        return sum(kept.count(secret.encode()) for secret in self.secrets)
 
     async def _answer(self) -> Any:
         if isinstance(self.answer, ReactorError):

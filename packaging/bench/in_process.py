@@ -81,7 +81,7 @@ async def run_flows(state: Path, count: int) -> tuple[float, int]:
             began = time.perf_counter()
             await _offer(world.engine, count)
             ended = world.engine.meter.ended
-            while sum(ended.values()) < count:  # noqa: ASYNC110 (nobody is told when all is done)
+            while sum(ended.values()) < count:  # nobody is told when all is done
                 await asyncio.sleep(0.001)
             secs = time.perf_counter() - began
             commits = places["after the commit"]

@@ -24,6 +24,7 @@ COMMANDS = {
     "pause": "flows:pause",
     "resume": "flows:resume",
     "sources": "sources:sources",
+    "next": "next:next_",
     "runs": "executions:runs",
     "show": "executions:show",
     "why": "executions:why",
@@ -42,7 +43,7 @@ COMMANDS = {
     "help": "book:help_",
 }
 # Words of the command line that this build does not have yet.
-LATER = frozenset(["test", "try", "replay", "new", "next", "approve", "deny"])
+LATER = frozenset(["test", "try", "replay", "new", "approve", "deny"])
 
 
 class Commands(click.Group):

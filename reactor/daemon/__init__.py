@@ -22,11 +22,13 @@ def run(settings: Settings) -> int:
     redactor = Redactor()
     journal = os.environ.get("JOURNAL_STREAM")
     logs = settings.logs
-    with configure(logs.format, logs.level, redactor, sys.stderr, journal_stream=journal):
+    with configure(logs.format, logs.level, redactor, sys.stderr, journal_stream=journal) as output:
         # Nearly all garbage goes by reference counts; the collector's walks would cost a tenth of
         # the throughput and are made rare.
         gc.set_threshold(50_000, 20, 100)
-        daemon = Daemon(settings, redactor, os.environ)
+        # The thread that waits for the disk is answered at once, not when a busy loop gives way.
+        sys.setswitchinterval(0.0005)
+        daemon = Daemon(settings, redactor, os.environ, say=output.say)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(daemon.serve())

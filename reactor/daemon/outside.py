@@ -1,17 +1,23 @@
 """What actions and sources are lent by the daemon: connections by name, things opened once."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, TypeVar
 
+from msgspec import json
+
 from reactor.clock import Clock
 from reactor.errors import NotFound
+from reactor.model.flow import Flow
 from reactor.plugin.context import Connection
 from reactor.secrets import Command, Redactor, Secrets
 from reactor.settings import ConnectionSettings, Settings, resolve_connection
 
 T = TypeVar("T")
+# secrets.name and secrets["name"], the latter with its quotes escaped.
+_NAMED = re.compile(r"""secrets(?:\.(\w+)|\[\\?["']([\w.-]+))""")
 
 
 class Opened:
@@ -49,6 +55,13 @@ def find_secrets(
         variables=settings.secrets.env,
         command=Command(args=command.args, timeout_secs=command.timeout, keep_secs=command.keep),
     )
+
+
+def named_secrets(flows: Iterable[Flow], settings: Settings) -> set[str]:
+    """The secrets that flows and connections name; of a text that only looks so, too."""
+    written = [flow.document for flow in flows]
+    text = json.encode([written, settings.connections], enc_hook=str).decode()
+    return {found[1] or found[2] for found in _NAMED.finditer(text)}
 
 
 class Connections:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from reactor.daemon.book import Book, Turned
 from reactor.daemon.sources import Sources
@@ -13,9 +14,21 @@ _LOG = logging.getLogger("reactor.daemon")
 
 
 class Served:
-    """Keeps engine and sources on what the book says; one change at a time."""
+    """Keeps engine and sources on what the book says; one change at a time.
 
-    def __init__(self, book: Book, engine: Engine, store: Store, paused: frozenset[str]) -> None:
+    `prepare` is awaited before flows that were read begin to serve.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        engine: Engine,
+        store: Store,
+        paused: frozenset[str],
+        *,
+        prepare: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._prepare = prepare
         self.book = book
         self.paused = paused
         self._engine = engine
@@ -25,6 +38,7 @@ class Served:
     async def begin(self) -> int:
         """Read the folder and serve it; how many executions the last run left open."""
         self._take_in(await asyncio.to_thread(self.book.read))
+        await self._prepare()
         return await self._engine.start(self.book.flows, paused=self.paused)
 
     async def reload(self, sources: Sources, *, every: bool = False) -> None:
@@ -33,6 +47,7 @@ class Served:
             turned = await asyncio.to_thread(self.book.read, every=every)
             self._take_in(turned)
             if turned.anything:
+                await self._prepare()
                 await self._swap(sources)
 
     async def pause(self, sources: Sources, paused: frozenset[str]) -> None:

@@ -1,6 +1,7 @@
 """One life of the daemon: open, recover, serve, reload, drain, close."""
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -15,14 +16,15 @@ from reactor.clock import Clock, SystemClock
 from reactor.daemon.book import Book
 from reactor.daemon.control import DaemonControl
 from reactor.daemon.entrance import Plate, is_loopback, make_listener, shown_address
-from reactor.daemon.outside import Connections, Opened, find_secrets
+from reactor.daemon.outside import Connections, Opened, find_secrets, named_secrets
 from reactor.daemon.served import Served
-from reactor.daemon.sources import Sources, SourceWorld
+from reactor.daemon.sources import Sources, SourceWorld, wait_until
 from reactor.daemon.trying import curl_line
 from reactor.daemon.upkeep import Upkeep
 from reactor.engine.core import Engine, Outside
 from reactor.engine.intake import Limits
 from reactor.engine.meter import watch_lag
+from reactor.engine.runner import Say, log_line
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import ReactorError, StorageFailed
 from reactor.loading.load import Loading, load_document
@@ -58,6 +60,7 @@ class Daemon:
         environ: Mapping[str, str],
         *,
         specs: Iterable[Spec] = (),
+        say: Say = log_line,
     ) -> None:
         self.settings = settings
         self.clock: Clock = SystemClock()
@@ -77,6 +80,7 @@ class Daemon:
         self._listener: Listener
         self._environ = environ
         self._specs = tuple(specs)
+        self._say = say
         self._wake = asyncio.Event()
         self._reloads: set[asyncio.Task[None]] = set()
         self._notifier = Systemd(environ, self.clock)
@@ -90,6 +94,8 @@ class Daemon:
             self._log.warning(str(problem))
         async with self.serving():
             self._show_a_try()
+            # What is there now stays: the collector need not walk it again and again.
+            gc.freeze()
             await self.stopping.wait()
         if self.failure is not None:
             raise self.failure
@@ -152,13 +158,14 @@ class Daemon:
             shared=opened,
             connection=self.connections.find,
             limits=Limits(min_free=settings.store.min_free),
+            say=self._say,
             keep_unwanted=settings.keep.unwanted,
         )
         self.engine = Engine(self.store, outside, changed=self._wake.set)
         files = await self.store.files()
         book = Book(settings.flows, loading, files)
         paused = frozenset(await self.store.meta("paused") or ())
-        self.served = Served(book, self.engine, self.store, paused)
+        self.served = Served(book, self.engine, self.store, paused, prepare=self._prepare_secrets)
         self.supervisor = await stack.enter_async_context(
             Supervisor(
                 clock=self.clock,
@@ -192,6 +199,8 @@ class Daemon:
             connection=self.connections.find,
             routes=routes.owned_by,
             emit=self.engine.emitter,
+            wait_until=lambda ms: wait_until(self.clock, ms, asyncio.sleep),
+            chance=random.random,
             allow_unauthenticated=settings.server.allow_unauthenticated,
             listens_on_loopback=is_loopback(host),
         )
@@ -207,7 +216,7 @@ class Daemon:
         self._say_ready()
 
     def _stay_up(self, stack: AsyncExitStack, seen: Snapshot) -> None:
-        upkeep = Upkeep(self.engine, self.settings, renew=self.sources.renew)
+        upkeep = Upkeep(self.engine, self.settings, renew=self._renew_secrets)
         flows = self.settings.flows
         self._keep_up(stack, "upkeep", lambda: upkeep.run(asyncio.sleep))
         self._keep_up(stack, "watch", lambda: watch(flows, self._reload_soon, seen=seen))
@@ -244,6 +253,15 @@ class Daemon:
     async def pause(self, paused: frozenset[str]) -> None:
         """Pause exactly these flows; kept over restarts, on disk when it returns."""
         await self.served.pause(self.sources, paused)
+
+    async def _renew_secrets(self) -> None:
+        await self._prepare_secrets()
+        self.sources.renew()
+
+    async def _prepare_secrets(self) -> None:
+        """Have the answers of `secrets.exec` at hand: the event loop does not wait for it."""
+        names = named_secrets(self.served.book.flows, self.settings)
+        await self.secrets.prepare(sorted(names))
 
     def _reload_soon(self, *, every: bool = False) -> None:
         task = asyncio.get_running_loop().create_task(self._reload_told(every=every), name="reload")

@@ -1,7 +1,7 @@
 """Which sources run: one for each subscription that a flow listens to."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec import Struct, json
@@ -15,6 +15,9 @@ from reactor.plugin.context import Connection, Emit, Routes, Shared
 from reactor.plugin.decode import decode
 from reactor.plugin.spec import Spec
 from reactor.store import Store
+
+# A machine that slept, or whose clock was set, is noticed after this time.
+LONGEST_NAP_SECS = 30.0
 
 
 class Wanted(Struct, frozen=True):
@@ -40,6 +43,8 @@ class SourceWorld(Struct, frozen=True, kw_only=True):
     connection: Callable[[str, str | None], Connection]
     routes: Callable[[str], Routes]
     emit: Callable[[str], Emit]
+    wait_until: Callable[[int], Awaitable[None]]
+    chance: Callable[[], float]
     allow_unauthenticated: bool
     listens_on_loopback: bool
 
@@ -56,6 +61,8 @@ class Context(Struct, frozen=True, kw_only=True):
     listens_on_loopback: bool
     store: Store
     say_up: Callable[[str], None]
+    reach: Callable[[int], Awaitable[None]]
+    draw: Callable[[], float]
     find_connection: Callable[[str, str | None], Connection]
 
     def up(self, detail: str = "") -> None:
@@ -66,16 +73,35 @@ class Context(Struct, frozen=True, kw_only=True):
         """The last position stored with an event of this instance."""
         return await self.store.position(self.instance)
 
+    async def set_position(self, value: Any) -> None:
+        """Store a position that comes with no event."""
+        await self.store.set_position(self.instance, value)
+
+    async def wait_until(self, ms: int) -> None:
+        """Return when the clock shows this time, or was set back meanwhile."""
+        await self.reach(ms)
+
+    def chance(self) -> float:
+        """A number from [0, 1), drawn anew."""
+        return self.draw()
+
     def connection(self, kind: str, name: str | None) -> Connection:
         """A configured connection."""
         return self.find_connection(kind, name)
 
 
 class Sources:
-    """Keeps the running sources equal to what the router's flows ask for."""
+    """Keeps the running sources equal to what the router's flows ask for; `only` chooses words."""
 
-    def __init__(self, world: SourceWorld, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        world: SourceWorld,
+        supervisor: Supervisor,
+        *,
+        only: Callable[[Spec], bool] | None = None,
+    ) -> None:
         self._world = world
+        self._only = only
         self._supervisor = supervisor
         self._used: dict[str, dict[str, str | None]] = {}
         self.running: dict[str, Wanted] = {}
@@ -127,6 +153,8 @@ class Sources:
             spec = self._world.catalog.find("source", first.trigger.source)
             if spec is None or spec.run is None:
                 continue  # the engine's own sources run by themselves
+            if self._only is not None and not self._only(spec):
+                continue
             flows = tuple(dict.fromkeys(candidate.flow.name for candidate in candidates))
             secrets = _names(first, "secrets")
             found[instance] = Wanted(instance, spec, first, _written(first), secrets, flows)
@@ -149,6 +177,8 @@ class Sources:
             listens_on_loopback=world.listens_on_loopback,
             store=world.store,
             say_up=lambda detail: self._supervisor.up(want.instance, detail),
+            reach=world.wait_until,
+            draw=world.chance,
             find_connection=world.connection,
         )
         if want.spec.run is not None:
@@ -167,6 +197,14 @@ class Sources:
         if spec.shorthand is not None and not isinstance(given, dict):
             given = {spec.shorthand: given}
         return decode(given, spec.config)
+
+
+async def wait_until(clock: Clock, ms: int, nap: Callable[[float], Awaitable[None]]) -> None:
+    """Return when a clock shows a time, or was set back; naps are short, to notice such things."""
+    now_ms = before_ms = clock.now_ms()
+    while before_ms <= now_ms < ms:
+        await nap(min((ms - now_ms) / 1000, LONGEST_NAP_SECS))
+        before_ms, now_ms = now_ms, clock.now_ms()
 
 
 def _written(candidate: Candidate) -> bytes:

@@ -14,10 +14,10 @@ DAY_MS = 86_400_000
 
 
 class Upkeep:
-    """Keeps the store small, the engine honest and the sources' secrets fresh (`renew`)."""
+    """Keeps the store small, the engine honest and the secrets fresh (`renew`)."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, *, renew: Callable[[], None] = lambda: None
+        self, engine: Engine, settings: Settings, *, renew: Callable[[], Awaitable[None]]
     ) -> None:
         self._engine = engine
         self._renew = renew
@@ -36,7 +36,7 @@ class Upkeep:
             self._engine.flush_unwanted()
             if tick % RECONCILE_EVERY == 0:
                 await self._engine.desk.reconcile()
-                self._renew()
+                await self._renew()
             if tick % PRUNE_EVERY == 0:
                 await self.prune()
             if tick % CHECK_EVERY == CHECK_FIRST:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from reactor.engine.core import Engine
 from reactor.engine.inputs import checked
 from reactor.engine.router import Candidate, Router
-from reactor.errors import EvaluationError, NotFound, UsageError
+from reactor.errors import EvaluationError, InvalidFlow, NotFound, UsageError
 from reactor.ids import id_text
 from reactor.model.event import Event, Receipt, Received, Started
 from reactor.model.execution import Entry, Execution, State
@@ -169,7 +169,10 @@ def _trigger(flow: Flow, wanted: str | None) -> Trigger:
 
 async def _flow(engine: Engine, row: Execution, version: str) -> Flow:
     if version == "original":
-        return await engine.desk.version(row.version)
+        try:
+            return await engine.desk.version(row.version)
+        except InvalidFlow as error:
+            raise UsageError(f"{error}; --version current runs the flow as it is now") from error
     flow = engine.intake.router.flows.get(row.flow)
     if flow is None:
         raise NotFound(

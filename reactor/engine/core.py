@@ -19,7 +19,7 @@ from reactor.engine.meter import Meter
 from reactor.engine.perform import Performer
 from reactor.engine.recovery import recover
 from reactor.engine.router import Router, Surroundings
-from reactor.engine.runner import Runner
+from reactor.engine.runner import Runner, Say, log_line
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.ids import Ids
@@ -47,6 +47,7 @@ class Outside(Struct, frozen=True, kw_only=True):
     files: Files
     shared: Shared
     connection: Callable[[str, str | None], Connection]
+    say: Say = log_line
     limits: Limits = Limits()
     keep_unwanted: int = 10_000
 
@@ -101,6 +102,7 @@ class Engine:
             alarms=Alarms(outside.clock, self.moments, self.desk.lane),
             meter=self.meter,
             bell=self.bell,
+            say=outside.say,
             maker=Maker(
                 ids=self.ids,
                 shared=self.shared,
@@ -166,7 +168,7 @@ class Engine:
     @property
     def calm(self) -> bool:
         """Whether nothing of ours is under way that needs no time: no commit, no loading."""
-        busy = self.runner.looking or self.desk.busy or bool(self._cancels)
+        busy = self.runner.outcomes.busy or self.desk.busy or bool(self._cancels)
         return not busy and self.store.pressure().rows == 0
 
     @property
@@ -215,6 +217,9 @@ class Engine:
         self._fresh_unwanted.append(row)
 
     def _cancel(self, execution: int, error: Failure) -> None:
+        running = self.runner.live.get(execution)
+        if running is not None and (running.stopping is not None or running.machine.closing):
+            return  # it ends already; a second cancel would skip its `finally`
         if not self.runner.cancel(execution, error):
             task = asyncio.get_running_loop().create_task(self.desk.cancel(execution, error))
             self._cancels.add(task)

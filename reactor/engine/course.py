@@ -73,7 +73,10 @@ class Course:
     def close(self) -> None:
         """Go to `finally`."""
         self.phase = "finally"
-        self._walk(self._flow.finally_, lambda _: self.end())
+        if self._flow.finally_:
+            self._walk(self._flow.finally_, lambda _: self.end())
+        else:
+            self.end()
 
     def end(self) -> None:
         """All is through."""

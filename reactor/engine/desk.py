@@ -119,7 +119,11 @@ class Desk:
                 numbers, self._turn = self._turn[:PAGE], self._turn[PAGE:]
                 await self.settled()
                 for opened in await self._store.load(numbers):
-                    await self._resume(opened)
+                    try:
+                        await self._resume(opened)
+                    except Exception as error:  # noqa: BLE001  recorded; it must not stop the others
+                        self._log.exception("an execution could not be taken up")
+                        self._set_aside(opened.execution, f"needs_attention: {error!r}")
         finally:
             self._loading = None
 

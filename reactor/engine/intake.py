@@ -270,8 +270,7 @@ class Intake:
             skipped = replace(row, state=State.SKIPPED, reason="busy", finished_ms=plan.now_ms)
             write.executions.append(NewExecution(skipped, ()))
         if verdict.cancel is not None:
-            message = "a newer event took its place (run: mode: restart)"
-            self._cancel(verdict.cancel, Failure(step=None, kind="cancelled", message=message))
+            weft.replaced.append(verdict.cancel)
         return number
 
     def _plans(self, emissions: list[Emission]) -> list[Plan]:
@@ -285,6 +284,9 @@ class Intake:
             self._committed(weft)
 
         self._store.submit(weft.write, committed)
+        for number in weft.replaced:  # after the write, which may hold the start of it
+            message = "a newer event took its place (run: mode: restart)"
+            self._cancel(number, Failure(step=None, kind="cancelled", message=message))
 
     def _committed(self, weft: Weft) -> None:
         write = weft.write

@@ -14,7 +14,7 @@ class Ledger:
         self.history: dict[tuple[str, str], Any] = {}
         self.attempts: dict[str, list[Any]] = {}
         self.place: dict[str, int] = {}  # where a step began: its order among all
-        self._saved = len(self.entries)
+        self.saved = len(self.entries)
         for index, entry in enumerate(self.entries):
             if entry.kind == "attempt":
                 self.attempts.setdefault(entry.path, []).append(entry.value)
@@ -26,10 +26,10 @@ class Ledger:
     @property
     def fresh(self) -> bool:
         """Whether there are entries since the last call of `unsaved`."""
-        return self._saved < len(self.entries)
+        return self.saved < len(self.entries)
 
     def unsaved(self) -> tuple[Entry, ...]:
         """The entries since the last call."""
-        fresh = tuple(self.entries[self._saved :])
-        self._saved = len(self.entries)
+        fresh = tuple(self.entries[self.saved :])
+        self.saved = len(self.entries)
         return fresh

@@ -9,15 +9,17 @@ O(1).
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from reactor.clock import instant
 from reactor.engine.course import Course
-from reactor.engine.failures import from_plain, plain
+from reactor.engine.failures import failure_of, from_plain, plain
 from reactor.engine.ledger import Ledger
 from reactor.engine.render import Rendering
 from reactor.engine.turns import Act, Ended, Ground
 from reactor.engine.walker import Walker
 from reactor.engine.words import Stage
-from reactor.errors import EvaluationError
+from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure, State
 from reactor.model.flow import AnyStep, Flow
 
@@ -58,8 +60,9 @@ class Machine:
         self._names["now"] = instant(now_ms)
         try:
             self._take_vars()
-        except EvaluationError as error:
-            self._course.do_ended(Failure(step=None, kind="type", message=f"vars: {error}"))
+        except (EvaluationError, ActionFailed) as error:
+            failure = replace(failure_of(None, error), message=f"vars: {error}")
+            self._course.do_ended(failure)
         else:
             self._block(self.flow.do, self._course.do_ended)
         self._walker.walk(now_ms)
@@ -142,6 +145,11 @@ class Machine:
     def unsaved(self) -> tuple[Entry, ...]:
         """The entries since the last call; the caller stores them."""
         return self._ledger.unsaved()
+
+    @property
+    def saved(self) -> int:
+        """How many entries were taken by `unsaved`, or were there from the start."""
+        return self._ledger.saved
 
     def take_acts(self) -> list[Act]:
         """What is to be performed, each once."""

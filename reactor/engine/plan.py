@@ -53,11 +53,15 @@ class Plan(Struct):
 
 
 class Weft(Struct):
-    """One write in the making: plans still to be settled, and executions that begin with it."""
+    """One write in the making: plans still to be settled, and executions that begin with it.
+
+    `replaced` are executions to be cancelled, because newer ones take their place.
+    """
 
     write: Write
     plans: deque[Plan]
     started: list[Running]
+    replaced: list[int] = []
 
 
 def dedup_name(decision: Decision) -> Name:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reactor.engine.state import detached
+from reactor.errors import ActionFailed, ReactorError
 from reactor.expr.parse import Expression
 from reactor.expr.template import Template
 from reactor.model.flow import ActionStep, Flow
@@ -23,8 +24,8 @@ class Rendering:
     def __init__(self, flow: Flow, names: dict[str, Any], secret: Callable[[str], str]) -> None:
         self.names = names
         self._secret = secret
-        self._secret_vars = set(flow.secret_vars)
-        self._tainted = set(flow.tainted_vars)
+        self._secret_vars = flow.secret_vars
+        self._tainted = flow.tainted_vars
         self._shown_vars: dict[str, Any] | None = None
 
     def start_vars(self, flow: Flow, stored: dict[str, Any] | None) -> dict[str, Any]:
@@ -72,12 +73,12 @@ class Rendering:
         """Take the values of a `vars` step; where the two differ the name is a secret."""
         before = names["vars"]
         names["vars"] = {**before, **real}
-        self._tainted |= set(real)  # a step's values may hold event data
+        self._tainted = self._tainted | real.keys()  # a step's values may hold event data
         secret = {name for name in real if real[name] != shown[name]}
         if secret or self._shown_vars is not None:
             known = before if self._shown_vars is None else self._shown_vars
             self._shown_vars = {**known, **shown}
-            self._secret_vars = (self._secret_vars - set(real)) | secret
+            self._secret_vars = (self._secret_vars - real.keys()) | secret
 
     def _reads_secret(self, template: Template) -> bool:
         if "secrets" in template.roots:
@@ -106,7 +107,10 @@ class Rendering:
 
     def _real(self, template: Template, names: dict[str, Any]) -> dict[str, Any]:
         wanted = {path[1] for path in template.paths if path[0] == "secrets" and len(path) > 1}
-        return {**names, "secrets": {name: self._secret(name) for name in wanted}}
+        try:
+            return {**names, "secrets": {name: self._secret(name) for name in wanted}}
+        except ReactorError as error:  # a secret that is not there fails the step, nothing more
+            raise ActionFailed(str(error), kind="secret") from error
 
     def _written_by_data(self, expression: Expression) -> bool:
         """Whether an expression gives what came from outside: events, results, shared state."""

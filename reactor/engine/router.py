@@ -1,7 +1,8 @@
 """Which flows want an event: an immutable table, and the pure function that asks it."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -176,7 +177,7 @@ def judge(
         value: Any = view
         for name in _match_path(field):
             value = value.get(name) if isinstance(value, dict) else None
-        if value != pattern and not (isinstance(value, str) and fnmatchcase(value, pattern)):
+        if value != pattern and not (isinstance(value, str) and matches(value, pattern)):
             return
     own = {**view, "trigger": trigger.id}
     names = names_of(candidate, own, around, now_ms)
@@ -262,7 +263,7 @@ def _stopped(
 def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:
     trigger = candidate.trigger
     for field, pattern in trigger.match:
-        if not any(wild in pattern for wild in "*?["):
+        if "*" not in pattern:
             yield _match_path(field), pattern
     if trigger.split is not None:
         return
@@ -271,6 +272,16 @@ def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:
             changes = path[1] in ("trigger", "key") if len(path) > 1 else True
             if path[0] == "event" and not changes:
                 yield path[1:], value
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Whether a text is like a pattern, in which only `*` is special."""
+    return _pattern(pattern).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
 
 
 def about_flow(flow: Flow) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from reactor.engine.making import Maker, Running
 from reactor.engine.meter import Meter
 from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
+from reactor.engine.progress import Progress
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.engine.weaver import Weaver
@@ -28,6 +29,13 @@ from reactor.model.event import Outcome
 from reactor.model.execution import Execution, Failure, State
 from reactor.model.flow import Flow
 from reactor.store import Change, End, NewExecution, Open, Record, Store, Write
+
+Say = Callable[[int, str, str, Mapping[str, str]], None]
+
+
+def log_line(level: int, name: str, text: str, facts: Mapping[str, str]) -> None:
+    """Say a flow's line through `logging`."""
+    logging.getLogger(name).log(level, "%s", text, extra=dict(facts))
 
 
 class Runner:
@@ -50,6 +58,7 @@ class Runner:
         alarms: Alarms,
         meter: Meter,
         bell: Bell,
+        say: Say,
         maker: Maker,
     ) -> None:
         self.live: dict[int, Running] = {}
@@ -64,13 +73,13 @@ class Runner:
         self.alarms = alarms
         self._meter = meter
         self._bell = bell
+        self._say = say
         self._maker = maker
         self._weaver: Weaver | None = None
         self._deadlines = Deadlines(clock, spans, self.cancel)
         self.outcomes = Outcomes(store, self.live.__contains__)
-        self._stored: dict[int, asyncio.Event] = {}
+        self._progress = Progress(spans)
         self._log = logging.getLogger("reactor.runner")
-        self._lines = logging.getLogger("reactor.flow")
 
     def use(self, weaver: Weaver) -> None:
         """Set who puts emitted events into a write (intake and runner need each other)."""
@@ -138,14 +147,15 @@ class Runner:
         if running.commits or running.patience is not None:
             return  # more was decided meanwhile: nothing is done before that is on disk too
         stage, machine = running.stage, running.machine
-        if self._stored and (waiter := self._stored.get(running.row.id)) is not None:
-            waiter.set()
+        if self._progress.awaited:
+            ended = machine.ended is not None
+            self._progress.stored(running.row.id, machine.saved, ended=ended)
         if stage.states:
             states, stage.states = stage.states, []
             self._shared.commit(states)
         if stage.lines:
             lines, stage.lines = stage.lines, []
-            self._say(running, lines)
+            self._tell(running, lines)
         if stage.reply is not None:
             reply, stage.reply = dict(stage.reply.reply), None
             self.outcomes.answer(Outcome(running.row.id, "replied", reply=reply))
@@ -162,12 +172,11 @@ class Runner:
                 self._attempts.begin(running)
             self._set_alarm(running)
 
-    def _say(self, running: Running, lines: list[LogLine]) -> None:
+    def _tell(self, running: Running, lines: list[LogLine]) -> None:
         execution = id_text("exe", running.row.id)
         for line in lines:
-            if self._lines.isEnabledFor(line.level):
-                facts = {"flow": running.row.flow, "execution": execution, "step": line.step}
-                self._lines.log(line.level, "%s", line.text, extra=facts)
+            facts = {"flow": running.row.flow, "execution": execution, "step": line.step}
+            self._say(line.level, "reactor.flow", line.text, facts)
 
     # ---- outside steps
 
@@ -353,21 +362,11 @@ class Runner:
         """How many attempts are under way."""
         return self._attempts.busy
 
-    @property
-    def looking(self) -> bool:
-        """Whether answers are being looked up."""
-        return self.outcomes.busy
-
     async def quiet(self, execution: int, limit_secs: float) -> None:
-        """Return when a live execution stored something, left, or the time is over."""
-        if execution not in self.live:
-            return
-        stored = asyncio.Event()
-        self._stored[execution] = stored
-        timer = self._spans.after(limit_secs, stored.set)
-        await stored.wait()
-        timer.cancel()
-        self._stored.pop(execution, None)
+        """Return when a live execution stored a result, left, or the time is over."""
+        running = self.live.get(execution)
+        if running is not None:
+            await self._progress.beyond(execution, running.machine.saved, limit_secs)
 
     # ---- stopping
 

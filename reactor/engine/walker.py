@@ -40,6 +40,7 @@ class Walker:
         self._stage = stage
         self._chance = chance
         self._history = ledger.history
+        self._replied = ("", "reply") in ledger.history
         self._turns = self.opened.turns
         self._blocks = self.opened.blocks
 
@@ -148,12 +149,14 @@ class Walker:
             done = self._history.get((path, "done"))
             if done is not None:
                 return self._replay(Turn(step, path, block, now_ms), done)
+            if self.cancelled is not None and acting:
+                return False  # what was not done before the cancel is not begun after a crash
             ready = self._history.get((path, "ready"))
             if ready is not None:
                 turn = Turn(step, path, block, ready["at"], ready["input"])
                 return self._resume(turn, now_ms) if acting else self._begin(turn)
             if self.cancelled is not None:
-                return False  # what was not done before the cancel is not begun after a crash
+                return False
         if self._stage.states and reads_state(step):
             block.at -= 1
             self.pause(block)
@@ -222,7 +225,9 @@ class Walker:
             self._rendering.add_vars(config, turn.shown, turn.names)
         elif action == "reply":
             output = turn.shown
-            self.note("", "reply", output)
+            if not self._replied:  # the first one counts
+                self._replied = True
+                self.note("", "reply", output)
         return self._succeeded(turn, output, now_ms)
 
     def _open(self, turn: Turn, step: ActionStep, config: Any) -> None:
@@ -271,7 +276,7 @@ class Walker:
         if self._rendering.has_secrets(step) or "state" in step.config.roots:
             try:
                 config, turn.shown = self._rendering.config(step, names)
-            except EvaluationError as error:
+            except (EvaluationError, ActionFailed) as error:
                 if self._failed(turn, failure_of(step.id, error), self.now_ms):
                     self._blocks.append(turn.block)
                 return
@@ -297,8 +302,13 @@ class Walker:
                 return False
             if step.action == "vars":
                 stored = done["input"]
-                secret = self._rendering.has_secrets(step)
-                real = self._rendering.config(step, names)[0] if secret else stored
+                real = stored
+                if self._rendering.has_secrets(step):
+                    try:
+                        real = self._rendering.config(step, names)[0]
+                    except (EvaluationError, ActionFailed) as error:
+                        failure = failure_of(step.id, error)
+                        return self._failed(turn, failure, turn.ready_ms)
                 self._rendering.add_vars(real, stored, names)
         return True
 

@@ -70,6 +70,7 @@ def read_config(
         if spec.check is not None and report.errors == errors_before:
             for path, message in spec.check(data):
                 report.error(inside(value, path), message)
+    _fill(data, spec, context)
     template = walk.template(data)
     typed = None
     if template.constant and report.errors == errors_before:
@@ -78,6 +79,14 @@ def read_config(
         except DecodeFailed as error:
             report.error(inside(value, error.path), f"{spec.word}: {error}")
     return Written(data, template, typed, report.errors == errors_before)
+
+
+def _fill(data: Any, spec: Spec, context: Context) -> None:
+    """Write down the settings that stand for fields which were left out."""
+    for field in fields_of(spec.config) if isinstance(data, dict) else ():
+        extra = field.type.extra if isinstance(field.type, inspect.Metadata) else None
+        if (setting := (extra or {}).get("setting")) is not None:
+            data.setdefault(field.encode_name, getattr(context.loading.defaults, setting))
 
 
 def marked_fields(spec: Spec, mark: str, data: Any) -> frozenset[str]:

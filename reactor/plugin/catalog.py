@@ -11,6 +11,7 @@ from reactor.plugin.spec import Spec
 # Each word of the language and the connector that has it. PyInstaller reads this table too.
 SOURCES: Mapping[str, str] = {
     "http": "reactor.connectors.http.source",
+    "schedule": "reactor.connectors.schedule.source",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -41,7 +42,6 @@ ACTIONS: Mapping[str, str] = {
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(
     [
-        "schedule",
         "file",
         "poll",
         "kafka",

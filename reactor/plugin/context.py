@@ -157,6 +157,21 @@ class SourceContext(Protocol):
         """The last position stored with an event of this instance, or None."""
         ...
 
+    async def set_position(self, value: Any) -> None:
+        """Store a position that comes with no event; it is on disk when this returns."""
+        ...
+
+    async def wait_until(self, ms: int) -> None:
+        """Return when the clock shows this time, or was set back meanwhile.
+
+        That the clock was set, or the machine slept, is noticed within half a minute.
+        """
+        ...
+
+    def chance(self) -> float:
+        """A number from [0, 1), drawn anew."""
+        ...
+
     def connection(self, kind: str, name: str | None) -> Connection:
         """A configured connection; without a name the only one of its kind. Raises `NotFound`."""
         ...

@@ -25,6 +25,7 @@ def doc(
     strict: bool = False,
     authored: bool = False,
     hint: str | None = None,
+    setting: str | None = None,
 ) -> msgspec.Meta:
     """What a field means, with examples, and how its text is read.
 
@@ -35,9 +36,10 @@ def doc(
     `Expression` or `Template`. `literal`: no templates at all; `hint` says what to write instead.
     `strict`: null inside mixed text is an error (URLs, argv, paths, topics). `authored`: who wrote
     the
-    beginning of the text decides what it may reach (security.md 5 and 6).
+    beginning of the text decides what it may reach (security.md 5 and 6). `setting`: a field that
+    is left out is this one of `defaults` in the settings.
     """
-    extra = {"form": form, "strict": strict, "authored": authored, "hint": hint}
+    extra = {"form": form, "strict": strict, "authored": authored, "hint": hint, "setting": setting}
     return msgspec.Meta(description=text, examples=list(examples) or None, extra=extra)
 
 
@@ -55,6 +57,7 @@ class Spec(Struct, frozen=True, kw_only=True):
     subscription (None: all of them); `match` gives (field, pattern) pairs that an event of an
     internal source
     must meet; `run` is None for internal ones. `guarantee` is said in `explain` and in the manual.
+    `outside` is False where time alone makes the events, so that a test may run the source.
 
     Actions: `run` is None for the engine's own words; `outside` is False where nothing outside is
     touched.
@@ -90,6 +93,7 @@ def source(
     check: Callable[[Mapping[str, Any]], Iterable[Complaint]] | None = None,
     guarantee: str = "at least once",
     shorthand: str | None = None,
+    outside: bool = True,
 ) -> Callable[[Callable[..., Any]], Spec]:
     """Declare `async def run(config, emit, context)` as a source; it runs until cancelled."""
 
@@ -107,6 +111,7 @@ def source(
             fields=fields,
             identity=None if identity is None else tuple(identity),
             guarantee=guarantee,
+            outside=outside,
         )
 
     return declare

@@ -42,6 +42,11 @@ class Blobs:
             self._of_open.setdefault(execution, []).append(name)
         return name
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether files wait for `settle`."""
+        return bool(self._unsettled)
+
     def settle(self) -> None:
         """Put what was kept since the last time on disk; may be called again after an OSError."""
         if not self._unsettled or self._folder is None:

@@ -34,7 +34,7 @@ class DiskFull(Exception):
 
 
 class Commits:
-    """The writing connection; all methods belong to one thread."""
+    """The writing connection; in one thread at a time, which need not be the same one."""
 
     def __init__(
         self,
@@ -80,6 +80,42 @@ class Commits:
                 # Text that is not Unicode, a number of more than 64 bits: rare, so not looked for
                 # in every value before.
                 self._apply([(rows, [column(value) for value in values]) for rows, values in plan])
+            self._blobs.remove(batch.removed)
+            self._look()
+
+    def prepare(self, batch: Batch) -> bool:
+        """Put a batch's rows into a transaction that only waits for `complete`.
+
+        False, with nothing done, when there are files to write first or anything goes wrong:
+        `commit` then does and judges all of it.
+        """
+        if self._blobs.unsettled:
+            return False
+        self._sequence = batch.sequence
+        connection = self._connection
+        with self._judged():
+            self._failpoint("files are written")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for rows, values in batch.plan():
+                rows.run(connection, values)
+        except Exception:  # noqa: BLE001  it comes again in `commit`, where it is judged
+            with suppress(sqlite3.Error):
+                connection.rollback()
+            return False
+        return True
+
+    def complete(self, batch: Batch) -> None:
+        """Commit what was prepared; raises as `commit` does."""
+        with self._judged():
+            try:
+                self._failpoint("before the commit")
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._failpoint("after the commit")
             self._blobs.remove(batch.removed)
             self._look()
 

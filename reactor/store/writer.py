@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from sqlite3 import Connection
 from threading import Event as Signal
 from threading import Thread
@@ -18,7 +19,7 @@ from reactor.store.batch import Batch
 from reactor.store.commit import Commits, DiskFull
 from reactor.store.disk import Space
 
-_MOST_WRITES = 2000
+_MOST_WRITES = 400  # a few milliseconds of the event loop
 _MOST_BYTES = 32 << 20
 _AGAIN_SECS = 0.5  # between attempts while the disk is full
 _FIRST_GUESS = 1024.0  # bytes of a row, until the first commit tells
@@ -43,18 +44,21 @@ class Turn(Struct, eq=False):
     batch: Batch
     dones: list[Done]
     rows: int = 0
+    prepared: bool = False
     chore: Chore | None = None
     result: Any = None
     error: ReactorError | None = None
 
 
 class Writer:
-    """Group commits in the order of submission, in a thread of its own or on the event loop.
+    """Group commits in the order of submission, with a thread that waits for the disk or without.
 
     The window is 0: a commit holds what was submitted while the one before was on its way, up to
-    2,000 Writes or 32 MiB. Without a thread a commit happens in the loop's next round. While the
-    disk is full the same commit is tried again; after any other failure nothing is written and
-    no `done` is called any more. Public methods belong to the event loop's thread.
+    400 Writes or 32 MiB. Rows go into the transaction on the event loop, where nobody contends
+    for the interpreter; only the commit itself, which waits for the disk, is the thread's: each
+    statement there would wait a switch interval of a busy loop. While the disk is full the same
+    commit is tried again; after any other failure nothing is written and no `done` is called any
+    more. Public methods belong to the event loop's thread.
     """
 
     def __init__(
@@ -69,8 +73,8 @@ class Writer:
         self._space = space
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
-        # `put` is an append that wakes the other side only if it sleeps; None ends the thread.
-        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._queue: deque[Item] = deque()
+        self._work: SimpleQueue[Turn | None] = SimpleQueue()  # None ends the thread
         self._next: Chore | None = None
         self._unfinished: Turn | None = None
         self._failure: StorageFailed | None = None
@@ -90,8 +94,8 @@ class Writer:
         if self._failure is not None:
             return
         self._rows += _rows(write)
-        self._queue.put((write, done))
-        if not (self._threaded or self._scheduled):
+        self._queue.append((write, done))
+        if not self._scheduled:
             self._schedule()
 
     async def perform(self, work: Callable[[Connection], Any]) -> Any:
@@ -137,15 +141,15 @@ class Writer:
             await self.perform(last)
         finally:
             if self._threaded:
-                self._queue.put(None)
+                self._work.put(None)
                 await self._loop.run_in_executor(None, self._thread.join)
             self._failure = self._failure or StorageFailed("the store is closed")
             self._commits.close()
 
     def _put_chore(self, work: Callable[[Connection], Any]) -> asyncio.Future[Any]:
         chore = Chore(work, self._loop.create_future())
-        self._queue.put(chore)
-        if not (self._threaded or self._scheduled):
+        self._queue.append(chore)
+        if not self._scheduled:
             self._schedule()
         return chore.answer
 
@@ -153,25 +157,48 @@ class Writer:
         self._measuring = False
         answer.exception()  # a failure was reported already
 
-    def _left(self) -> list[Item | None]:
-        left = []
-        with suppress(Empty):
-            while True:
-                left.append(self._queue.get_nowait())
+    def _left(self) -> list[Item]:
+        left = list(self._queue)
+        self._queue.clear()
         return left
 
-    # Without a thread.
+    # On the event loop.
 
     def _schedule(self) -> None:
+        """Take a turn in the loop's next round; while one is under way the next is scheduled."""
         self._scheduled = True
         self._loop.call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
-        self._scheduled = False
         if self._failure is not None:
             return
+        if not self._threaded:
+            self._take_turn_here()
+            return
         try:
-            turn = self._unfinished or self._gather(self._next or self._queue.get_nowait())
+            turn = self._gather(self._next or self._queue.popleft())
+            with suppress(DiskFull):  # then the thread does and judges all of it
+                turn.prepared = turn.chore is None and self._commits.prepare(turn.batch)
+        except Exception as error:  # noqa: BLE001  see _serve
+            self.fail(_stopped(error))
+            return
+        self._unfinished = turn
+        self._work.put(turn)
+
+    def _turn_over(self, turn: Turn) -> None:
+        """The thread is done with a turn: the next one waits for the disk while we tell of it."""
+        self._unfinished = None
+        if self._next is not None or self._queue:
+            self._take_turn()
+        else:
+            self._scheduled = False
+        self._settle(turn)
+
+    def _take_turn_here(self) -> None:
+        """A whole turn without a thread."""
+        self._scheduled = False
+        try:
+            turn = self._unfinished or self._gather(self._next or self._queue.popleft())
             self._unfinished = turn
             self._attempt(turn)
         except DiskFull as error:
@@ -185,7 +212,7 @@ class Writer:
             self._loop.call_soon(self.fail, _stopped(error))
             return
         self._unfinished = None
-        if self._next is not None or not self._queue.empty():
+        if self._next is not None or self._queue:
             self._schedule()
         self._settle(turn)
 
@@ -193,13 +220,10 @@ class Writer:
 
     def _serve(self) -> None:
         try:
-            while (item := self._next or self._queue.get()) is not None:
-                turn = self._gather(item)
-                self._unfinished = turn
+            while (turn := self._work.get()) is not None:
                 while not self._attempted(turn):
                     pass
-                self._unfinished = None
-                self._loop.call_soon_threadsafe(self._settle, turn)
+                self._loop.call_soon_threadsafe(self._turn_over, turn)
         except Exception as error:  # noqa: BLE001  the root of the thread: nobody else would know
             with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
                 self._loop.call_soon_threadsafe(self.fail, _stopped(error))
@@ -215,32 +239,28 @@ class Writer:
 
     # In either.
 
-    def _gather(self, item: Item | None) -> Turn:
+    def _gather(self, item: Item) -> Turn:
         batch = self._commits.new_batch()
-        dones: list[Done] = []
-        turn = Turn(batch, dones)
+        turn = Turn(batch, [])
         self._next = None
         if isinstance(item, Chore):
             turn.chore = item
             return turn
         count = 0
-        with suppress(Empty):
-            while True:
-                if item is None:
-                    self._queue.put(None)
-                    break
-                if isinstance(item, Chore):
-                    self._next = item
-                    break
-                write, done = item
-                batch.add(write)
-                turn.rows += _rows(write)
-                if done is not None:
-                    dones.append(done)
-                count += 1
-                if count == _MOST_WRITES or batch.bytes >= _MOST_BYTES:
-                    break
-                item = self._queue.get_nowait()
+        while True:
+            write, done = item
+            batch.add(write)
+            turn.rows += _rows(write)
+            if done is not None:
+                turn.dones.append(done)
+            count += 1
+            if not self._queue or count == _MOST_WRITES or batch.bytes >= _MOST_BYTES:
+                break
+            following = self._queue.popleft()
+            if isinstance(following, Chore):
+                self._next = following
+                break
+            item = following
         return turn
 
     def _attempt(self, turn: Turn) -> None:
@@ -261,6 +281,10 @@ class Writer:
             _LOG.warning("the disk has room again: commits go on")
 
     def _carry_out(self, turn: Turn) -> None:
+        if turn.prepared:
+            turn.prepared = False  # when it fails all of it is done again
+            self._commits.complete(turn.batch)
+            return
         if turn.chore is None:
             self._commits.commit(turn.batch)
             return

@@ -76,6 +76,12 @@ class Lives:
                 found["@".join([ids[path.partition("~")[0]], *rounds])] = entry.value
         return found
 
+    def stored(self) -> bytes:
+        """Every byte on disk."""
+        return b"".join(
+            path.read_bytes() for path in sorted(self._folder.rglob("*")) if path.is_file()
+        )
+
     def _state(self, life: int) -> Path:
         return self._folder / f"life{life}"
 

@@ -44,7 +44,11 @@ FLOWS = {
               max: 3
               every: 5s
               collect: steps.ask.output
-        output: {rows: "${{ steps.rows.output }}", both: "${{ steps.both.output }}", loop: "${{ steps.loop.output }}", mended: "${{ steps.mend.output }}"}
+        output:
+          rows: "${{ steps.rows.output }}"
+          both: "${{ steps.both.output }}"
+          loop: "${{ steps.loop.output }}"
+          mended: "${{ steps.mend.output }}"
     """,
     "failing": """
         flow: one

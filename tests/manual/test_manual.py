@@ -1,6 +1,9 @@
 """The book is true: its flows load, its words exist, nothing is left out."""
 
+import os
 import re
+import subprocess
+import sys
 from importlib.resources import files
 
 import pytest
@@ -63,7 +66,7 @@ def test_the_settings_of_the_book_load(tmp_path):
 
 def test_the_plugin_of_the_book_loads(tmp_path):
     """The example of a plugin brings its word."""
-    ((_, block),) = blocks("python")
+    ((_, block),) = [each for each in blocks("python") if each[0] == "plugins"]
     (tmp_path / "greet.py").write_text(block)
 
     catalog = Catalog(load_plugins(tmp_path))
@@ -71,6 +74,24 @@ def test_the_plugin_of_the_book_loads(tmp_path):
     spec = catalog.find("action", "greet")
     assert spec is not None
     assert spec.summary == "Say hello."
+
+
+def test_the_program_of_the_book_runs(tmp_path):
+    """The example of the embedded API starts its flow."""
+    ((_, block),) = [each for each in blocks("python") if each[0] == "embedding"]
+    environ = {"PATH": os.defpath, "PYTHONPATH": str(files("reactor") / "..")}
+
+    done = subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Started(flow='paid'" in done.stdout
 
 
 def test_the_contents_name_every_page():

@@ -90,6 +90,26 @@ async def test_open_keys_are_of_running_and_waiting(seven):
     assert await seven.open_keys("b") == [(an_id(1), "k1", State.RUNNING)]
 
 
+async def test_held_keys_are_of_failures_that_nobody_looked_after(store):
+    """A dead letter that is retried or dropped holds no key, nor does an execution that is ok."""
+    for number in (1, 2, 3):
+        letter = Dead(
+            id=number,
+            kind="failed",
+            flow="orders",
+            event=an_id(number),
+            execution=an_id(number),
+            reason="",
+            created_ms=0,
+        )
+        store.submit(started(an_id(number), State.FAILED, key=f"k{number}"))
+        store.submit(Write(dead=[letter]))
+    await stored(store, started(an_id(4), State.OK, key="k4"), Write(hidden=[2]))
+
+    assert await store.held_keys("orders") == [(an_id(1), "k1"), (an_id(3), "k3")]
+    assert await store.held_keys("other") == []
+
+
 async def test_open_counts_are_by_flow_and_state(seven):
     """Flows without open executions are not named."""
     await stored(seven, started(an_id(9), State.QUEUED, flow="a"), started(an_id(10), flow="c"))

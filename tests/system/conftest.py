@@ -20,6 +20,7 @@ from reactor.cli.client import Client
 
 _PATIENCE_SECS = 30.0
 _LOOK_SECS = 0.02
+_SAID_SECS = 3.0
 
 
 class Answer(NamedTuple):
@@ -56,6 +57,7 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
         self.environ: dict[str, str] = {}
         self.address = ""
+        self.patience_secs = _PATIENCE_SECS
         self.api = Client(self.state)
         self.flows.mkdir()
         self.secrets.mkdir(mode=0o700)
@@ -103,7 +105,7 @@ class Daemon:
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         """One request on a connection of its own."""
-        connection = HTTPConnection(self.address, timeout=_PATIENCE_SECS)
+        connection = HTTPConnection(self.address, timeout=self.patience_secs)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, named)
@@ -159,8 +161,13 @@ class Daemon:
         return [line for line in found if event is None or line["event"] == event]
 
     def said(self, text: str) -> bool:
-        """Whether the log has this text."""
-        return text in self.log.read_text()
+        """Whether a text stands in the log; lines gather a moment before they are written."""
+        deadline = time.monotonic() + _SAID_SECS
+        while text not in self.log.read_text():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOOK_SECS)
+        return True
 
     def signal(self, number: int) -> None:
         """Send the process a signal."""

@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from tests.system.conftest import eventually
+
 HELLO = Path(__file__).parents[2] / "flows" / "hello.yaml"
 
 
@@ -126,7 +128,7 @@ def test_ready_is_one_line_of_json(daemon: Any) -> None:
     daemon.flow("hello", HELLO.read_text())
     daemon.start()
 
-    (ready,) = daemon.lines("ready")
+    (ready,) = eventually(lambda: daemon.lines("ready"), "the line `ready`")
 
     assert (ready["listen"], ready["flows"]) == (daemon.address, 1)
 

@@ -79,5 +79,6 @@ def test_a_broken_plugin_is_said_and_left_out(daemon: Any) -> None:
     daemon.start()
 
     assert daemon.flow_states() == {"loud": "on", "lost.yaml": "broken"}
+    assert daemon.said("a plugin does not load")
     (said,) = daemon.lines("a plugin does not load; its words are unknown")
     assert "nothing_of_this_name" in said["error"]

@@ -90,3 +90,19 @@ def test_a_secret_that_is_missing_is_said(daemon: Any, sink: Any) -> None:
     daemon.secret("hook", OLD)
 
     eventually(lambda: signed(daemon, OLD).status == 202, "the secret is found")
+
+
+def test_secrets_of_a_program(daemon: Any, sink: Any) -> None:
+    """`secrets.exec` is asked for what no file has; its answers are kept and renewed."""
+    asked = daemon.folder / "asked"
+    program = daemon.folder / "vault"
+    program.write_text(f"#!/bin/sh\necho $1 >> {asked}\nprintf 'the-secret-%s' $1\n")
+    program.chmod(0o700)
+    (daemon.folder / "reactor.yaml").write_text(f"secrets: {{exec: {{args: [{program}]}}}}\n")
+    daemon.flow("guarded", FLOW.format(url=sink.url))
+    daemon.start()
+
+    daemon.ended(signed(daemon, "the-secret-hook").json["execution"])
+
+    assert sink.heard[0][1]["authorization"] == "Bearer the-secret-token"
+    assert sorted(asked.read_text().split()) == ["hook", "token"]
