@@ -95,6 +95,11 @@ class Machine:
         self._walker.note("", "cancel", plain(error))
         self._give_up(error, now_ms)
 
+    def let_go(self) -> None:
+        """The execution leaves memory: nothing in it leads back to the machine any more."""
+        self._opened.drop()
+        self._course.let_go()
+
     # ---- read from outside
 
     @property

@@ -269,10 +269,11 @@ class Runner:
 
     def _park(self, running: Running) -> None:
         """The slot goes to others; the time is a row, and a timer if it is near."""
-        row = running.row
+        row, due_ms = running.row, self._due(running)
         self._drop(running)
+        running.machine.let_go()
         self._meter.parked += 1
-        self.alarms.watch(row.id, self._due(running), row.flow)
+        self.alarms.watch(row.id, due_ms, row.flow)
         lane = self._lane(row.flow)
         lane.park(row.id)
         lane.turn()

@@ -1,5 +1,6 @@
 """Control steps: cut off anywhere they come to the same end, and long lists stay small."""
 
+import gc
 from datetime import datetime
 
 import pytest
@@ -142,6 +143,31 @@ async def test_every_attempt_at_a_step_has_its_own_path(name):
     done = [entry.path for entry in life.machine.journal if entry.kind == "done"]
 
     assert len(done) == len(set(done))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "[{wait: 1h}]",
+        "[{probe: 1, retry: {max: 1, delay: 1h}}]",
+        "[{parallel: {a: [{wait: 1h}], b: [{repeat: {do: [{wait: 1h}], max: 2}}]}}]",
+        "[{each: [1, 2], at_once: 2, do: [{wait: 1h}]}]",
+    ],
+)
+async def test_an_execution_that_sleeps_leaves_nothing_in_memory(steps):
+    """Its machine is gone without help of the collector."""
+    flow = f"{{flow: one, when: {{event: {{type: go}}}}, do: {steps}}}"
+    gc.collect()
+    before = sum(isinstance(each, Machine) for each in gc.get_objects())
+    gc.disable()
+    try:
+        async with World(flow, specs=[Probe({"probe": ["fail"]}).spec]) as world:
+            await world.emit("go")
+            after = sum(isinstance(each, Machine) for each in gc.get_objects())
+
+            assert (await world.states(), after) == (["waiting"], before)
+    finally:
+        gc.enable()
 
 
 async def test_a_long_list_never_has_more_at_work_than_it_may():
