@@ -12,7 +12,7 @@ from reactor.clock import Clock, instant
 from reactor.daemon.doctor import checks
 from reactor.daemon.served import Served
 from reactor.daemon.sources import Sources
-from reactor.daemon.views import flow_views, problem_view, source_view, steps_of
+from reactor.daemon.views import flow_views, problem_view, source_view
 from reactor.daemon.why import decisions
 from reactor.engine import again
 from reactor.engine.core import Engine
@@ -21,6 +21,7 @@ from reactor.errors import NotFound, UsageError
 from reactor.ids import id_text
 from reactor.model.event import Receipt
 from reactor.model.execution import Failure
+from reactor.model.flow import steps_of
 from reactor.settings import Settings
 from reactor.store import Query, StateValue, Write
 from reactor.store.sqlite import SqliteStore

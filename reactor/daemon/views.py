@@ -7,7 +7,7 @@ from reactor.daemon.book import Page
 from reactor.daemon.sources import Wanted
 from reactor.engine.supervisor import SourceState
 from reactor.model.execution import State
-from reactor.model.flow import ActionStep, AnyStep, Flow
+from reactor.model.flow import Flow
 from reactor.problem import Problem
 from reactor.web.admin import wire
 
@@ -66,17 +66,6 @@ def problem_view(problem: Problem) -> wire.ProblemView:
         snippet=problem.snippet,
         repaired=problem.repaired,
     )
-
-
-def steps_of(flow: Flow) -> list[AnyStep]:
-    """Every step of a flow that has an id in the record."""
-    found: list[AnyStep] = [*flow.do, *flow.on_error, *flow.finally_]
-    if flow.dead_letter is not None:
-        found.append(flow.dead_letter)
-    for step in list(found):
-        if isinstance(step, ActionStep) and isinstance(step.on_error, tuple):
-            found += step.on_error
-    return found
 
 
 def _state(flow: Flow, page: Page, paused: frozenset[str]) -> wire.FlowState:

@@ -188,10 +188,22 @@ def _kept(old: Open) -> tuple[Entry, ...]:
     failed = [entry for entry in done if entry.value["status"] == "failed"]
     # An error of no step (a cancel, a timeout) leaves those that failed and were let go.
     last = failed[-1] if failed and error is not None and error.step is not None else None
-    kept = {entry.path for entry in done if entry is not last}
+    kept = {entry.path for entry in done if last is None or not _undone(entry, last)}
     return tuple(
-        entry for entry in journal if entry.kind in ("vars", "reply") or entry.path in kept
+        entry
+        for entry in journal
+        if entry.kind in ("vars", "reply")
+        or entry.path in kept
+        or (entry.kind == "chose" and entry.path.startswith("do."))
     )
+
+
+def _undone(entry: Entry, last: Entry) -> bool:
+    """Whether a result is part of the failure: the failed step, or what ended badly inside it."""
+    if entry.path == last.path:
+        return True
+    inside = entry.path.startswith(tuple(last.path + mark for mark in ".@~"))
+    return inside and entry.value["status"] in ("failed", "cancelled")
 
 
 async def _on_disk(engine: Engine, write: Write) -> None:

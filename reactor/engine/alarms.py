@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from reactor.clock import Clock
 from reactor.engine.lanes import Lane
-from reactor.engine.timers import Timers
+from reactor.engine.timers import Timer, Timers
 
 NEAR_MS = 15_000  # what is due within this waits in memory, the rest in the store
 
@@ -31,6 +31,10 @@ class Alarms:
             lane.turn()
 
         self._moments.at(due_ms, due)
+
+    def at(self, due_ms: int, then: Callable[[], None]) -> Timer:
+        """Call this at a time, for an execution that is live until then."""
+        return self._moments.at(due_ms, then)
 
     def watches(self, execution: int) -> bool:
         """Whether an execution has its timer already."""

@@ -82,7 +82,10 @@ class Course:
         """All is through."""
         self.phase = "ended"
         self.ended = self._verdict
-        # Let go of the machine: ended executions go by reference counts, not by the collector.
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Let go of the machine: executions go by reference counts, not by the collector."""
         self._walk = self._note = _nothing
 
     def _dead_letter(self) -> None:

@@ -9,6 +9,10 @@ from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Failure
 from reactor.model.retry import Retry, next_delay
 
+# What fails the same way again (semantics.md 17), and the answers of servers that may pass.
+_FINAL = frozenset({"type", "decode", "denied", "fail", "too_large", "exhausted", "cancelled"})
+_PASSING = frozenset({408, 425, 429})
+
 
 def failure_of(step: str | None, error: Exception, *, attempts: int = 1) -> Failure:
     """The failure that an error is; an expression's error is of kind `type`."""
@@ -33,6 +37,15 @@ def plain(failure: Failure) -> dict[str, Any]:
 def from_plain(error: Mapping[str, Any]) -> Failure:
     """The failure of a journal entry."""
     return Failure(**error)
+
+
+def retryable(failure: Failure) -> ActionFailed:
+    """The failure of a control step, judged by kind and status as that of an action would be."""
+    status, kind = failure.status, failure.kind
+    passing = status in _PASSING or status >= 500 if status is not None else kind not in _FINAL
+    return ActionFailed(
+        failure.message, kind=kind, status=status, transient=passing, output=failure.output
+    )
 
 
 def delay_secs(

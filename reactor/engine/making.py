@@ -20,11 +20,14 @@ class Running:
     """One open execution that the runner holds."""
 
     __slots__ = (
+        "aborted",
+        "alarm",
         "closing",
         "commits",
         "deadline",
         "flow",
         "machine",
+        "patience",
         "row",
         "stage",
         "started_ms",
@@ -42,11 +45,14 @@ class Running:
         self.stage = stage
         self.view = view
         self.started_ms = row.started_ms
-        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.tasks: dict[str, asyncio.Task[Any]] = {}
         self.deadline: Timer | None = None
         self.closing: Timer | None = None
         self.commits = 0  # on their way to the disk
         self.stopping: Failure | None = None
+        self.aborted: set[str] = set()  # attempts that were given up and have not ended
+        self.patience: Timer | None = None  # how long they may take to
+        self.alarm: Timer | None = None  # a branch waits for a time while others work
 
 
 class Maker:

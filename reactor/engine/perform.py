@@ -10,7 +10,7 @@ from msgspec import Struct, to_builtins
 
 from reactor.clock import Clock
 from reactor.engine.timers import Timers
-from reactor.engine.turns import Act
+from reactor.engine.turns import Act, key_path
 from reactor.errors import ActionFailed, NotFound, ReactorError
 from reactor.ids import id_text
 from reactor.model.execution import Execution
@@ -136,7 +136,7 @@ class Performer:
 
     def _context(self, row: Execution, view: Mapping[str, Any], act: Act) -> Attempt:
         return Attempt(
-            key=f"{id_text('exe', row.root)}:{act.path}",
+            key=f"{id_text('exe', row.root)}:{key_path(act.path)}",
             flow=row.flow,
             execution=id_text("exe", row.id),
             step=act.step.id,

@@ -11,9 +11,8 @@ from reactor.model.flow import ActionStep, Flow
 
 MASK = "***"
 _PATH = "event.data.path"
-_FROM_OUTSIDE = frozenset(
-    {"event", "events", "incoming", "steps", "state", "error", "item", "index", "branches"}
-)
+# All other names hold what came from outside: events, results, items however they are called.
+_OWN = frozenset({"secrets", "env", "flow", "execution", "now", "vars"})
 
 
 class Rendering:
@@ -39,42 +38,42 @@ class Rendering:
             if stored is not None and name in stored and not secret:
                 value = masked = stored[name]
             else:
-                value, masked = self._both(template, secret=secret)
+                value, masked = self._both(template, self.names, secret=secret)
             self.names["vars"][name] = value
             shown[name] = masked
         if self._secret_vars:
             self._shown_vars = shown
         return shown
 
-    def config(self, step: ActionStep) -> tuple[Any, Any]:
+    def config(self, step: ActionStep, names: dict[str, Any]) -> tuple[Any, Any]:
         """What stands under the action's key: the real value, and the one without secrets."""
         template = step.config
         if template.constant:
-            value = template.render(self.names)
+            value = template.render(names)
             return value, value
         strict = step.strict
         secret = self.has_secrets(step)
         if strict:
-            return self._both(template, secret=secret, strict=lambda path: path[0] in strict)
-        return self._both(template, secret=secret)
+            return self._both(template, names, secret=secret, strict=lambda path: path[0] in strict)
+        return self._both(template, names, secret=secret)
 
     def has_secrets(self, step: ActionStep) -> bool:
         """Whether the step's input holds a secret."""
         return self._reads_secret(step.config)
 
-    def authored(self, step: ActionStep) -> dict[str, str]:
+    def authored(self, step: ActionStep, names: dict[str, Any]) -> dict[str, str]:
         """For each `authored` field: how its text begins, as far as no event data wrote it."""
         if not step.authored:
             return {}
-        found = step.config.beginnings(self._real(step.config), self._authors_part)
+        found = step.config.beginnings(self._real(step.config, names), self._authors_part)
         return {
             place: text for place, text in found.items() if place.partition(".")[0] in step.authored
         }
 
-    def add_vars(self, real: dict[str, Any], shown: dict[str, Any]) -> None:
+    def add_vars(self, real: dict[str, Any], shown: dict[str, Any], names: dict[str, Any]) -> None:
         """Take the values of a `vars` step; where the two differ the name is a secret."""
-        before = self.names["vars"]
-        self.names["vars"] = {**before, **real}
+        before = names["vars"]
+        names["vars"] = {**before, **real}
         self._tainted = self._tainted | real.keys()  # a step's values may hold event data
         secret = {name for name in real if real[name] != shown[name]}
         if secret or self._shown_vars is not None:
@@ -92,23 +91,25 @@ class Rendering:
             for path in template.paths
         )
 
-    def _both(self, template: Template, *, secret: bool, **options: Any) -> tuple[Any, Any]:
+    def _both(
+        self, template: Template, names: dict[str, Any], *, secret: bool, **options: Any
+    ) -> tuple[Any, Any]:
         if not secret:
-            value = template.render(self.names, **options)
+            value = template.render(names, **options)
             if "state" in template.roots:
                 value = detached(value)
             return value, value
-        real = self._real(template)
-        shown_vars = self.names["vars"] if self._shown_vars is None else self._shown_vars
+        real = self._real(template, names)
+        shown_vars = names["vars"] if self._shown_vars is None else self._shown_vars
         hidden = dict.fromkeys(real["secrets"], MASK)
-        masked = {**self.names, "secrets": hidden, "vars": shown_vars}
+        masked = {**names, "secrets": hidden, "vars": shown_vars}
         both = template.render(real, **options), template.render(masked, **options)
         return (detached(both[0]), detached(both[1])) if "state" in template.roots else both
 
-    def _real(self, template: Template) -> dict[str, Any]:
+    def _real(self, template: Template, names: dict[str, Any]) -> dict[str, Any]:
         wanted = {path[1] for path in template.paths if path[0] == "secrets" and len(path) > 1}
         try:
-            return {**self.names, "secrets": {name: self._secret(name) for name in wanted}}
+            return {**names, "secrets": {name: self._secret(name) for name in wanted}}
         except ReactorError as error:  # a secret that is not there fails the step, nothing more
             raise ActionFailed(str(error), kind="secret") from error
 
@@ -127,7 +128,7 @@ class Rendering:
 
     def _written_by_data(self, expression: Expression) -> bool:
         """Whether an expression gives what came from outside: events, results, shared state."""
-        if expression.roots & _FROM_OUTSIDE:
+        if expression.roots - _OWN:
             return True
         if "vars" not in expression.roots:
             return False

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from reactor.clock import Clock
 from reactor.engine.alarms import Alarms
+from reactor.engine.attempts import Attempts
 from reactor.engine.bell import Bell
 from reactor.engine.deadlines import Deadlines
 from reactor.engine.ending import dead_letter, end_of
@@ -28,9 +29,6 @@ from reactor.model.event import Outcome
 from reactor.model.execution import Execution, Failure, State
 from reactor.model.flow import Flow
 from reactor.store import Change, End, NewExecution, Open, Record, Store, Write
-
-CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
-
 
 Say = Callable[[int, str, str, Mapping[str, str]], None]
 
@@ -70,7 +68,7 @@ class Runner:
         self._ids = ids
         self._shared = shared
         self._lane = lane
-        self._performer = performer
+        self._attempts = Attempts(performer, spans, self._fed, self._alone)
         self._spans = spans
         self.alarms = alarms
         self._meter = meter
@@ -81,8 +79,6 @@ class Runner:
         self._deadlines = Deadlines(clock, spans, self.cancel)
         self.outcomes = Outcomes(store, self.live.__contains__)
         self._progress = Progress(spans)
-        self.attempts = 0  # under way
-        self._idle: asyncio.Event | None = None
         self._log = logging.getLogger("reactor.runner")
 
     def use(self, weaver: Weaver) -> None:
@@ -112,13 +108,13 @@ class Runner:
         running.machine.begin(now_ms)
         if stop is not None:
             self.cancel(row.id, stop)
-        elif not running.machine.sleeping or (running.machine.due or 0) <= now_ms:
+        elif running.machine.fresh or not running.machine.sleeping:
             self._deadlines.set(running)
             self._record(running, started=True)
         elif self._due(running) <= now_ms:
             self._deadlines.too_long(running)
         else:
-            self._park(running)  # the clock was set back
+            self._park(running)  # woken for nothing: the clock was set back
 
     # ---- rows
 
@@ -136,6 +132,7 @@ class Runner:
             started_ms=running.started_ms,
             finished_ms=finished_ms,
             due_ms=self._due(running) if sleeping else None,
+            reason=machine.waits_for if sleeping else None,
             error=machine.error,
         )
         running.row = begun
@@ -147,8 +144,8 @@ class Runner:
     def committed(self, running: Running) -> None:
         """What the machine said so far is on disk: carry it out, and go on."""
         running.commits -= 1
-        if running.commits:
-            return  # a cancel followed at once: nothing is done before that is on disk too
+        if running.commits or running.patience is not None:
+            return  # more was decided meanwhile: nothing is done before that is on disk too
         stage, machine = running.stage, running.machine
         if self._progress.awaited:
             ended = machine.ended is not None
@@ -166,12 +163,14 @@ class Runner:
             self._finished(running)
         elif machine.waits_for_commit:
             machine.proceed(self._clock.now_ms())
-            self._record(running)
+            self._go_on(running)
         elif machine.sleeping:
             self._park(running)
         else:
             self._deadlines.set(running)
-            self._perform(running)
+            if self.open:
+                self._attempts.begin(running)
+            self._set_alarm(running)
 
     def _tell(self, running: Running, lines: list[LogLine]) -> None:
         execution = id_text("exe", running.row.id)
@@ -181,37 +180,9 @@ class Runner:
 
     # ---- outside steps
 
-    def _perform(self, running: Running) -> None:
-        if not self.open:
-            return
-        for act in running.machine.take_acts():
-            work = self._performer.perform(running.row, running.flow, running.view, act)
-            running.tasks[act.path] = asyncio.get_running_loop().create_task(
-                self._attempt(running, act.path, work)
-            )
-            self.attempts += 1
-
-    async def _attempt(self, running: Running, path: str, work: Awaitable[Any]) -> None:
-        try:
-            result = await work
-        except asyncio.CancelledError:
-            self._ended_attempt(running, path)
-            if running.stopping is not None and not running.tasks:
-                self._stop_now(running)
-            raise
-        self._ended_attempt(running, path)
-        if running.stopping is None:
-            self._fed(running, path, result)
-        elif not running.tasks:
-            self._stop_now(running)
-
-    def _ended_attempt(self, running: Running, path: str) -> None:
-        running.tasks.pop(path, None)
-        self.attempts -= 1
-        if self.attempts == 0 and self._idle is not None:
-            self._idle.set()
-
     def _fed(self, running: Running, path: str, result: Any) -> None:
+        if self.live.get(running.row.id) is not running:
+            return  # it was not waited for any longer
         now_ms = self._clock.now_ms()
         self._meter.steps += 1
         if self._bell.listeners:
@@ -223,7 +194,34 @@ class Runner:
             running.machine.fail(path, result, now_ms)
         else:
             running.machine.finish(path, result, now_ms)
-        self._record(running)
+        self._go_on(running)
+
+    def _go_on(self, running: Running) -> None:
+        """Record what the machine decided, once the attempts that it gave up have ended."""
+        if not self._attempts.give_up(running):
+            self._record(running)
+
+    def _alone(self, running: Running) -> None:
+        """Attempts that were cancelled have ended, or had their time to: go on."""
+        if running.stopping is not None:
+            self._stop_now(running)
+        elif self.live.get(running.row.id) is running and running.machine.fresh:
+            self._record(running)
+
+    def _set_alarm(self, running: Running) -> None:
+        """Wake a live execution in which one branch waits for a time while others work."""
+        if running.alarm is not None:
+            running.alarm.cancel()
+            running.alarm = None
+        due_ms = running.machine.due
+        if due_ms is not None:
+            running.alarm = self.alarms.at(due_ms, lambda: self._woken(running))
+
+    def _woken(self, running: Running) -> None:
+        running.alarm = None
+        if running.row.id in self.live and running.stopping is None:
+            running.machine.wake(self._clock.now_ms())
+            self._go_on(running)
 
     def _record(self, running: Running, *, started: bool = False) -> None:
         """Submit what is new; go on after the commit."""
@@ -244,7 +242,8 @@ class Runner:
             crashes = 0 if row.crashes and entries else None
             if machine.sleeping:
                 due_ms = self._due(running)
-                change = Change(row.id, State.WAITING, due_ms, "retry", running.started_ms, crashes)
+                reason, started_ms = machine.waits_for, running.started_ms
+                change = Change(row.id, State.WAITING, due_ms, reason, started_ms, crashes)
                 write.changes.append(change)
             elif started or crashes is not None:
                 change = Change(row.id, State.RUNNING, None, None, running.started_ms, crashes)
@@ -270,10 +269,11 @@ class Runner:
 
     def _park(self, running: Running) -> None:
         """The slot goes to others; the time is a row, and a timer if it is near."""
-        row = running.row
+        row, due_ms = running.row, self._due(running)
         self._drop(running)
+        running.machine.let_go()
         self._meter.parked += 1
-        self.alarms.watch(row.id, self._due(running), row.flow)
+        self.alarms.watch(row.id, due_ms, row.flow)
         lane = self._lane(row.flow)
         lane.park(row.id)
         lane.turn()
@@ -287,12 +287,8 @@ class Runner:
             return False
         if running.machine.closing or running.stopping is None:
             running.stopping = error
-            for task in running.tasks.values():
-                task.cancel()
-            if not running.tasks:
+            if not self._attempts.stop(running):
                 self._stop_now(running)
-            else:
-                self._spans.after(CANCEL_SECS, lambda: self._stop_now(running))
         return True
 
     def _stop_now(self, running: Running) -> None:
@@ -300,6 +296,7 @@ class Runner:
         if error is None or running.machine.ended is not None:
             return
         running.tasks.clear()
+        self._attempts.forget(running)
         running.machine.cancel(error, self._clock.now_ms())
         self._record(running)
 
@@ -357,6 +354,14 @@ class Runner:
     def _drop(self, running: Running) -> None:
         self.live.pop(running.row.id, None)
         self._deadlines.clear(running)
+        if running.alarm is not None:
+            running.alarm.cancel()
+            running.alarm = None
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts are under way."""
+        return self._attempts.busy
 
     async def quiet(self, execution: int, limit_secs: float) -> None:
         """Return when a live execution stored a result, left, or the time is over."""
@@ -369,11 +374,7 @@ class Runner:
     async def drain(self, limit_secs: float) -> None:
         """Begin nothing more; give what runs some time, then cancel it: it runs again next time."""
         self.open = False
-        if self.attempts and limit_secs > 0:
-            self._idle = asyncio.Event()
-            timer = self._spans.after(limit_secs, self._idle.set)
-            await self._idle.wait()
-            timer.cancel()
+        await self._attempts.drain(limit_secs)
         tasks = [task for running in self.live.values() for task in running.tasks.values()]
         for task in tasks:
             task.cancel()

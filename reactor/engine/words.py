@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from reactor.engine.state import SharedState, detached
+from reactor.engine.turns import key_path
 from reactor.errors import ActionFailed
 from reactor.expr.parse import Expression
 from reactor.expr.template import Template
@@ -129,7 +130,7 @@ def _emit(config: Any, names: dict[str, Any], path: str, stage: Stage, now_ms: i
         data=config.get("data"),
         type=type_,
         key=to_key(key),
-        identity=f"{stage.root}:{path}" if own is None else f"id:{type_}:{to_text(own)}",
+        identity=f"{stage.root}:{key_path(path)}" if own is None else f"id:{type_}:{to_text(own)}",
         time_ms=now_ms,
         parent=stage.event,
         depth=stage.depth + 1,

@@ -4,7 +4,7 @@ import re
 
 from reactor.loading.report import Report
 from reactor.loading.values import ListValue, MapValue, Scalar, Value
-from reactor.model.flow import AnyStep, Flow, WaitStep
+from reactor.model.flow import AnyStep, Flow, WaitStep, inside
 from reactor.units import format_duration
 
 _KEYLESS = {
@@ -107,13 +107,5 @@ def every_step(steps: tuple[AnyStep, ...]) -> list[AnyStep]:
     """The steps and all steps inside them."""
     found: list[AnyStep] = []
     for step in steps:
-        found.append(step)
-        for name in ("do", "notify", "undo"):
-            found += every_step(getattr(step, name, ()))
-        for branch in getattr(step, "branches", ()):
-            found += every_step(branch[1])
-        for choice in getattr(step, "choices", ()):
-            found += every_step(choice.do)
-        if isinstance(step.on_error, tuple):
-            found += every_step(step.on_error)
+        found += [step, *every_step(tuple(inside(step)))]
     return found

@@ -7,7 +7,7 @@ from msgspec import Struct, inspect
 
 from reactor.expr.parse import Expression
 from reactor.expr.template import Template
-from reactor.loading import texts
+from reactor.loading import later, texts
 from reactor.loading.configs import Meta, Walk, measure
 from reactor.loading.context import Context
 from reactor.loading.fitting import has_template
@@ -193,7 +193,10 @@ def _wait(part: Part) -> AnyStep | None:
         return WaitStep(form="duration", config=config, **part.engine)
     if isinstance(value, MapValue):
         for key, read in (("when", _when), ("approval", _approval), ("until", _until)):
-            if value.entry(key) is not None:
+            entry = value.entry(key)
+            if entry is not None:
+                if key in later.WAITS:
+                    part.context.later(entry.key, key, ["wait: 5m", "wait: {until: …}"])
                 return read(part, value)
     message = "wait takes a duration, {until: …}, {when: …} or {approval: …}"
     report.error(value, message)
@@ -229,7 +232,7 @@ def _approval(part: Part, value: MapValue) -> AnyStep:
 
 def _until(part: Part, value: MapValue) -> AnyStep:
     part.context.shape(value, WaitUntilWords, "wait", part.names.condition())
-    return WaitStep(form="until", config=part.data(value, "wait"), **part.engine)
+    return WaitStep(form="until", config=part.data(value, "wait"), tz=part.names.tz, **part.engine)
 
 
 def _timed(value: MapValue, part: Part) -> dict[str, Any]:

@@ -17,8 +17,9 @@ GATES = frozenset(
         "window",
     }
 )
-CONTROL_STEPS = frozenset({"do", "parallel", "choose", "repeat", "wait", "call"})
-STEP_KEYS = frozenset({"each", "at_once", "undo"})
+CONTROL_STEPS = frozenset({"call"})
+WAITS = frozenset({"when", "approval"})
+STEP_KEYS = frozenset({"undo"})
 DOCUMENTS = frozenset({"step", "connection"})
 # Keys inside other keys, by the key around them.
 FIELDS: Mapping[str, frozenset[str]] = {

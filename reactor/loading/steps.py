@@ -25,6 +25,7 @@ from reactor.plugin.spec import Spec
 
 ACTION_TIMEOUT_SECS = 300.0
 CLOSING_TIMEOUT_SECS = 60.0  # an attempt in `finally` (semantics.md 4)
+_BUILT_CONTROL = [word for word in CONTROL_KEYS if word not in later.CONTROL_STEPS]
 _BUILT_STEP_KEYS = tuple(key for key in STEP_KEYS if key not in later.STEP_KEYS)
 _HOST_COMPUTED = re.compile(r"\s*([a-z]+://[^/]*)?\$\{\{")
 # Names that an action evaluates per element, in fields that it evaluates itself.
@@ -80,7 +81,7 @@ class StepReader:
             return None, after
         if word.key.text in CONTROL_KEYS:
             if word.key.text in later.CONTROL_STEPS:
-                self.context.later(word.key, word.key.text, ["single actions"])
+                self.context.later(word.key, word.key.text, _BUILT_CONTROL)
             part = Part(
                 self.context, self.ids, self.steps, word.value, value, path, item_names, engine
             )

@@ -1,6 +1,6 @@
 """A flow as loaded: checked, compiled, with places. Steps are a tagged union."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -140,6 +140,7 @@ class WaitStep(Step, frozen=True, kw_only=True, tag="wait"):
     config: Template | None = None
     when: Trigger | None = None
     notify: tuple["AnyStep", ...] = ()
+    tz: str = "UTC"
 
 
 class CallStep(Step, frozen=True, kw_only=True, tag="call"):
@@ -151,6 +152,23 @@ class CallStep(Step, frozen=True, kw_only=True, tag="call"):
 
 
 AnyStep = ActionStep | GroupStep | ParallelStep | ChooseStep | RepeatStep | WaitStep | CallStep
+
+
+def inside(step: AnyStep) -> Iterator[AnyStep]:
+    """The steps directly inside a step, wherever they stand."""
+    if isinstance(step, GroupStep | RepeatStep):
+        yield from step.do
+    elif isinstance(step, ParallelStep):
+        for _, steps in step.branches:
+            yield from steps
+    elif isinstance(step, ChooseStep):
+        for choice in step.choices:
+            yield from choice.do
+    elif isinstance(step, WaitStep):
+        yield from step.notify
+    if isinstance(step.on_error, tuple):
+        yield from step.on_error
+    yield from step.undo
 
 
 class Keep(Struct, frozen=True):
@@ -197,3 +215,13 @@ class Flow(Struct, frozen=True, kw_only=True):
     output: Template | None = None
     inputs: Mapping[str, Any] = {}
     keep: Keep = Keep()
+
+
+def steps_of(flow: Flow) -> Iterator[AnyStep]:
+    """Every step of a flow, those inside others too."""
+    letter = () if flow.dead_letter is None else (flow.dead_letter,)
+    found: list[AnyStep] = [*letter, *flow.finally_, *flow.on_error, *flow.do]
+    while found:
+        step = found.pop()
+        yield step
+        found += inside(step)

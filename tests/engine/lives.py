@@ -1,7 +1,6 @@
 """One reactor over several lives: its World may crash or restart, its store and clock go on."""
 
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -9,7 +8,7 @@ from typing import Any, Self
 from reactor.engine.core import Engine
 from reactor.errors import StorageFailed
 from reactor.model.execution import Execution
-from reactor.model.flow import AnyStep, Flow
+from reactor.model.flow import steps_of
 from reactor.store import Open
 from reactor.store.sqlite import SqliteStore, open_sqlite
 from reactor.testing import HandClock, World
@@ -67,10 +66,15 @@ class Lives:
         return await self.world.store.load([row.id for row in rows])
 
     async def steps(self, opened: Open) -> dict[str, dict[str, Any]]:
-        """What the journal says of each finished step, by the step's id."""
+        """What the journal says of each finished step, by its id, with `@round` in a loop."""
         flow = await self.engine.desk.version(opened.execution.version)
-        ids = dict(_ids(flow))
-        return {ids[entry.path]: entry.value for entry in opened.journal if entry.kind == "done"}
+        ids = {step.path: step.id for step in steps_of(flow)}
+        found = {}
+        for entry in opened.journal:
+            if entry.kind == "done":
+                path, *rounds = entry.path.split("@")
+                found["@".join([ids[path.partition("~")[0]], *rounds])] = entry.value
+        return found
 
     def stored(self) -> bytes:
         """Every byte on disk."""
@@ -100,16 +104,6 @@ class Lives:
         await world.__aexit__()
         with suppress(StorageFailed):
             await store.close(clean=clean)
-
-
-def _ids(flow: Flow) -> Iterator[tuple[str, str]]:
-    letter = () if flow.dead_letter is None else (flow.dead_letter,)
-    steps: list[AnyStep] = [*flow.do, *flow.on_error, *flow.finally_, *letter]
-    while steps:
-        step = steps.pop()
-        yield step.path, step.id
-        if isinstance(step.on_error, tuple):
-            steps += step.on_error
 
 
 def _refuse(error: Exception) -> None:

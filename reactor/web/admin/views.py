@@ -141,9 +141,10 @@ def _name(path: str, ids: Mapping[str, str]) -> str:
     """The step's id; the item of a loop is `id[2]`; a path that nothing names stays as it is."""
     if path in ids:
         return ids[path]
-    owner, _, item = path.rpartition(".")
-    if item.isdigit() and owner in ids:
-        return f"{ids[owner]}[{item}]"
+    owner, *rounds = path.split("@")
+    owner = owner.partition("~")[0]
+    if owner in ids:
+        return ids[owner] + "".join(f"[{each.partition('~')[0]}]" for each in rounds)
     return path
 
 
