@@ -9,19 +9,18 @@ from reactor.model.execution import Entry
 class Ledger:
     """Entries in order; those it began with can be looked up by path and kind."""
 
+    __slots__ = ("attempts", "entries", "history", "saved")
+
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.entries: list[Entry] = list(entries)
         self.history: dict[tuple[str, str], Any] = {}
         self.attempts: dict[str, list[Any]] = {}
-        self.place: dict[str, int] = {}  # where a step began: its order among all
         self.saved = len(self.entries)
-        for index, entry in enumerate(self.entries):
+        for entry in self.entries:
             if entry.kind == "attempt":
                 self.attempts.setdefault(entry.path, []).append(entry.value)
             else:
                 self.history[entry.path, entry.kind] = entry.value
-            if entry.kind == "ready":
-                self.place.setdefault(entry.path, index)
 
     @property
     def fresh(self) -> bool:

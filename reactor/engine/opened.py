@@ -9,6 +9,8 @@ from reactor.engine.turns import Act, Block, Turn
 class Opened:
     """Everything that a machine has begun and not ended; `acts` and `aborts` wait to be taken."""
 
+    __slots__ = ("aborts", "acts", "blocks", "frames", "paused", "turns")
+
     def __init__(self) -> None:
         self.turns: dict[str, Turn] = {}
         self.frames: dict[str, Frame] = {}
@@ -38,7 +40,7 @@ class Opened:
         for turn in self.turns.values():
             if turn.wake is None:
                 return False
-        return bool(self.turns) or self.waits
+        return bool(self.turns) or (bool(self.frames) and self.waits)
 
     def wake(self, now_ms: int) -> None:
         """Go on with what is due."""

@@ -123,7 +123,7 @@ class Runner:
         machine, row = running.machine, running.row
         running.commits += 1
         write.states += running.stage.states
-        sleeping = machine.sleeping
+        sleeping = machine.ended is None and machine.sleeping
         state = machine.ended or (State.WAITING if sleeping else State.RUNNING)
         finished_ms = None if machine.ended is None else self._clock.now_ms()
         begun = replace(

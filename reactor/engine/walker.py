@@ -34,12 +34,13 @@ class Walker:
         self.now_ms = 0
         self.ledger = ledger
         self.opened = Opened()
-        self.stopped: Callable[[], None] = lambda: None
+        self.stopped: Callable[[], None] = _nothing
         self.cancelled = ledger.history.get(("", "cancel"))
         self._rendering = rendering
         self._stage = stage
         self._chance = chance
         self._history = ledger.history
+        self._entries = ledger.entries
         self._replied = ("", "reply") in ledger.history
         self._turns = self.opened.turns
         self._blocks = self.opened.blocks
@@ -78,7 +79,7 @@ class Walker:
 
     def note(self, path: str, kind: str, value: Any) -> None:
         """Add an entry to the journal."""
-        self.ledger.entries.append(Entry(path, kind, value))
+        self._entries.append(Entry(path, kind, value))
 
     def recorded(self, path: str, kind: str) -> Any:
         """What the journal had of a decision when this machine was made, or None."""
@@ -378,3 +379,7 @@ class Walker:
             elapsed_secs=elapsed_secs,
             chance=self._chance,
         )
+
+
+def _nothing() -> None:
+    """Nobody has said yet what `stop` leads to."""
