@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from reactor.daemon.sources import Sources, SourceWorld
 from reactor.engine.core import Engine, Outside
+from reactor.engine.intake import Limits
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import InvalidFlow, NotFound, StorageFailed
 from reactor.loading.load import Loading, load_document, load_text
@@ -70,7 +71,7 @@ class World:
         secrets: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
         chance: Callable[[], float] = lambda: 0.5,
-        limits: Any = None,
+        limits: Limits | None = None,
         held: Callable[[], int] = lambda: 0,
     ) -> None:
         self.clock = clock or HandClock()
@@ -84,7 +85,7 @@ class World:
             self._redactor.learn(name, value)
         self._env = dict(env or {})
         self._chance = chance
-        self._limits = limits
+        self._limits = limits or Limits()
         self._held = held
         self._failure: StorageFailed | None = None
         self._sleepers = _Sleepers(self.clock)
@@ -107,12 +108,8 @@ class World:
             files=Files(base="."),
             shared=_Opened(),
             connection=_no_connection,
+            limits=self._limits,
         )
-        if self._limits is not None:
-            outside = Outside(
-                **{name: getattr(outside, name) for name in outside.__struct_fields__}
-                | {"limits": self._limits}
-            )
         self.engine = Engine(self.store, outside)
         self._supervisor = Supervisor(
             clock=self.clock, chance=self._chance, wait=self._sleepers.nap, redact=str

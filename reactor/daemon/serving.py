@@ -162,6 +162,7 @@ class Daemon:
             keep_unwanted=settings.keep.unwanted,
         )
         self.engine = Engine(self.store, outside, changed=self._wake.set)
+        self.store.observe(self.engine.meter.commits.observe)
         files = await self.store.files()
         book = Book(settings.flows, loading, files)
         paused = frozenset(await self.store.meta("paused") or ())

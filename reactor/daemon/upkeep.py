@@ -4,13 +4,14 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from reactor.engine.core import Engine
+from reactor.logs import Limiter
 from reactor.settings import Settings
 
 RECONCILE_EVERY = 5  # in ticks of one second
 PRUNE_EVERY = 60
 CHECK_EVERY, CHECK_FIRST = 86_400, 30
 CHUNKS = 200  # of at most 500 rows a minute
-DAY_MS = 86_400_000
+DAY_SECS = 86_400.0
 
 
 class Upkeep:
@@ -22,7 +23,7 @@ class Upkeep:
         self._engine = engine
         self._renew = renew
         self._settings = settings
-        self._warned_ms = 0
+        self._warnings = Limiter(engine.clock, every_secs=DAY_SECS)
         self._log = logging.getLogger("reactor.upkeep")
 
     async def run(self, wait: Callable[[float], Awaitable[None]]) -> None:
@@ -59,7 +60,7 @@ class Upkeep:
             gone += found
             if not found:
                 break
-        return gone + await self._shrink(now_ms)
+        return gone + await self._shrink()
 
     async def _check(self) -> None:
         """Look the database over, beside other work; a person must know of damage early."""
@@ -70,15 +71,15 @@ class Upkeep:
                 "the store is damaged: make a backup and restore a good one", extra=facts
             )
 
-    async def _shrink(self, now_ms: int) -> int:
+    async def _shrink(self) -> int:
         gone = 0
         for _ in range(CHUNKS):
             found = await self._engine.store.shrink(self._settings.store.max_size)
             gone += found
             if not found:
                 break
-        if gone and now_ms - self._warned_ms > DAY_MS:
-            self._warned_ms = now_ms
+        if gone:
+            said = "the store is full: the oldest history was dropped"
             facts = {"executions": gone, "max_size": int(self._settings.store.max_size)}
-            self._log.warning("the store is full: the oldest history was dropped", extra=facts)
+            self._warnings.warning(self._log, "full", said, **facts)
         return gone

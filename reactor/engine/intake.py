@@ -19,6 +19,7 @@ from reactor.engine.runner import Runner
 from reactor.engine.words import Emission
 from reactor.errors import Overloaded
 from reactor.ids import Ids, id_text
+from reactor.logs import Limiter
 from reactor.model.event import Outcome, Receipt, Received, Started
 from reactor.model.execution import Execution, Failure, State
 from reactor.store import (
@@ -33,7 +34,6 @@ from reactor.store import (
 )
 
 DEPTH = 32  # an event further from its first cause is a loop
-WARN_EVERY_MS = 60_000
 
 
 class Limits(Struct, frozen=True):
@@ -80,7 +80,7 @@ class Intake:
         self._cancel = cancel
         self._unwanted = unwanted
         self._identities = Identities(store)
-        self._warned_ms: dict[str, int] = {}
+        self._warnings = Limiter(clock)
         self._log = logging.getLogger("reactor.intake")
 
     # ---- for sources
@@ -370,7 +370,6 @@ class Intake:
         """Count an error in a condition; say it at most once a minute for each flow."""
         flow = decision.candidate.flow.name
         self._meter.decided_wrong(flow, decision.candidate.trigger.id)
-        if plan.now_ms - self._warned_ms.get(flow, 0) >= WARN_EVERY_MS:
-            self._warned_ms[flow] = plan.now_ms
-            facts = {"flow": flow, "event_id": id_text("evt", plan.id), "error": decision.reason}
-            self._log.warning("a condition could not be decided, nothing started", extra=facts)
+        said = "a condition could not be decided, nothing started"
+        facts = {"flow": flow, "event_id": id_text("evt", plan.id), "error": decision.reason}
+        self._warnings.warning(self._log, flow, said, **facts)

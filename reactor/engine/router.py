@@ -128,14 +128,6 @@ class Router:
             decisions += judge(candidate, view, around, now_ms)
         return decisions
 
-    def route_all(
-        self, instance: str, view: dict[str, Any], around: Surroundings, now_ms: int
-    ) -> list[Decision]:
-        """Like `route`, also for the triggers that the index rules out (for `why`)."""
-        table = self._tables.get(instance)
-        found = [] if table is None else table.all
-        return [one for candidate in found for one in judge(candidate, view, around, now_ms)]
-
 
 def view_of(received: Received, *, source: str, event_id: str, time_ms: int) -> dict[str, Any]:
     """The event as expressions see it; each trigger adds its own `trigger` and `key`."""

@@ -176,6 +176,10 @@ class SqliteStore:
         """How much waits for the disk, from memory."""
         return self._writer.pressure()
 
+    def observe(self, hear: Callable[[float], None]) -> None:
+        """Tell somebody how many Writes each commit from now on holds."""
+        self._writer.observe = hear
+
     async def position(self, instance: str) -> Any:
         """The last position of a source instance, or None."""
         return await self._reader.run(reads.position, instance)

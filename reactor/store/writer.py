@@ -43,6 +43,7 @@ class Turn(Struct, eq=False):
 
     batch: Batch
     dones: list[Done]
+    writes: int = 0
     rows: int = 0
     prepared: bool = False
     chore: Chore | None = None
@@ -58,7 +59,8 @@ class Writer:
     for the interpreter; only the commit itself, which waits for the disk, is the thread's: each
     statement there would wait a switch interval of a busy loop. While the disk is full the same
     commit is tried again; after any other failure nothing is written and no `done` is called any
-    more. Public methods belong to the event loop's thread.
+    more. Public methods belong to the event loop's thread. `observe` hears how many Writes each
+    commit held.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Writer:
         self._space = space
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
+        self.observe: Callable[[float], None] = _unobserved
         self._queue: deque[Item] = deque()
         self._work: SimpleQueue[Turn | None] = SimpleQueue()  # None ends the thread
         self._next: Chore | None = None
@@ -246,15 +249,14 @@ class Writer:
         if isinstance(item, Chore):
             turn.chore = item
             return turn
-        count = 0
         while True:
             write, done = item
             batch.add(write)
             turn.rows += _rows(write)
+            turn.writes += 1
             if done is not None:
                 turn.dones.append(done)
-            count += 1
-            if not self._queue or count == _MOST_WRITES or batch.bytes >= _MOST_BYTES:
+            if not self._queue or turn.writes == _MOST_WRITES or batch.bytes >= _MOST_BYTES:
                 break
             following = self._queue.popleft()
             if isinstance(following, Chore):
@@ -298,6 +300,7 @@ class Writer:
     def _settle(self, turn: Turn) -> None:
         """Tell all who waited for a commit; one who fails does not stop the others."""
         if turn.rows:
+            self.observe(turn.writes)
             self._rows -= turn.rows
             self._row_bytes = (self._row_bytes + turn.batch.bytes / turn.rows) / 2
         for done in turn.dones:
@@ -310,6 +313,10 @@ class Writer:
                 turn.chore.answer.set_exception(turn.error)
             else:
                 turn.chore.answer.set_result(turn.result)
+
+
+def _unobserved(writes: float) -> None:
+    """Nobody wants to know the size of commits."""
 
 
 def _rows(write: Write) -> int:
