@@ -225,6 +225,7 @@ class World:
             connection=_no_connection,
             routes=lambda _word: _NoRoutes(),
             files=outside.files,
+            network=outside.network,
             emit=self.engine.emitter,
             wait_until=self._sleepers.wait_until,
             chance=self._chance,

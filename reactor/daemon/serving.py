@@ -200,6 +200,7 @@ class Daemon:
             connection=self.connections.find,
             routes=routes.owned_by,
             files=self.engine.outside.files,
+            network=self.engine.outside.network,
             emit=self.engine.emitter,
             wait_until=lambda ms: wait_until(self.clock, ms, asyncio.sleep),
             chance=random.random,

@@ -12,7 +12,7 @@ from reactor.engine.router import Candidate, Router
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import NotFound, ReactorError, SourceFailed
 from reactor.plugin.catalog import Catalog
-from reactor.plugin.context import Connection, Emit, Files, Routes, Shared
+from reactor.plugin.context import Connection, Emit, Files, Network, Routes, Shared
 from reactor.plugin.decode import decode
 from reactor.plugin.spec import Spec
 from reactor.store import Store, Write, place_name
@@ -44,6 +44,7 @@ class SourceWorld(Struct, frozen=True, kw_only=True):
     connection: Callable[[str, str | None], Connection]
     routes: Callable[[str], Routes]
     files: Files
+    network: Network
     emit: Callable[[str], Emit]
     wait_until: Callable[[int], Awaitable[None]]
     chance: Callable[[], float]
@@ -59,6 +60,7 @@ class Context(Struct, frozen=True, kw_only=True):
     log: logging.Logger
     routes: Routes
     files: Files
+    network: Network
     shared: Shared
     allow_unauthenticated: bool
     listens_on_loopback: bool
@@ -191,6 +193,7 @@ class Sources:
             log=logging.getLogger(f"reactor.source.{want.spec.word}"),
             routes=world.routes(want.spec.word),
             files=world.files,
+            network=world.network,
             shared=world.shared,
             allow_unauthenticated=world.allow_unauthenticated,
             listens_on_loopback=world.listens_on_loopback,

@@ -18,6 +18,8 @@ Wait = Callable[[float], Awaitable[None]]
 
 FIRST_DELAY_SECS = 1.0
 LONGEST_DELAY_SECS = 60.0
+# The other side may ask for more than that, within reason.
+LONGEST_ASKED_SECS = 3600.0
 # A source that was up this long starts its delays anew.
 STEADY_SECS = 60.0
 # From this many failures in a row on the delays are as long as they get, and somebody must look.
@@ -174,7 +176,9 @@ class Supervisor:
             source.failures += 1
             self._turn(source, "down" if source.failures >= DOWN_AFTER else "retrying", error=text)
             self._tell(source, failure, text)
-            await self._wait(self._delay_secs(source.failures))
+            asked_secs = failure.after_secs if isinstance(failure, SourceFailed) else None
+            asked_secs = min(asked_secs or 0.0, LONGEST_ASKED_SECS)
+            await self._wait(max(asked_secs, self._delay_secs(source.failures)))
             restarts = source.state.restarts + 1
             self._turn(source, source.state.state, restarts=restarts, error=text)
 

@@ -26,6 +26,7 @@ _ELSEWHERE: Mapping[str, str] = {
 }
 _NO_SECRETS = "secrets are not compared in conditions: a webhook's verify compares them"
 _NO_SECRETS_KEPT = "secrets are never stored: not in set, and not in vars that set reads"
+_ONLY_RECEIVED = "the source evaluates this before anything else: it reads event only"
 _TOO_EARLY = "the settings of a trigger are read before there is an event"
 
 
@@ -75,6 +76,11 @@ class Names(Struct, frozen=True, kw_only=True):
         absent = dict.fromkeys(("event", "events", "steps", "execution", "state"), _TOO_EARLY)
         roots = {"secrets": None, "env": self.env, "vars": self.constants, "flow": None}
         return self._scope(roots, {**absent, **self._early_vars()})
+
+    def received(self) -> Scope:
+        """For what a source evaluates by itself: it knows what it received and nothing else."""
+        early = ("events", "steps", "execution", "state", "vars", "env", "secrets", "now", "flow")
+        return self._scope({"event": self.event}, dict.fromkeys(early, _ONLY_RECEIVED))
 
     def trigger(self) -> Scope:
         """For the conditions and gates of a trigger, and the conditions of a flow."""

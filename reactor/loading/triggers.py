@@ -42,6 +42,12 @@ class Sketch(Struct, frozen=True):
     fields: frozenset[str] | None
     many: bool
 
+    @property
+    def received(self) -> frozenset[str]:
+        """What the source itself brings."""
+        own = () if self.spec is None or self.spec.fields is None else names_of(self.spec.fields)
+        return frozenset({"data", *own})
+
 
 def sketch_triggers(value: Value, context: Context) -> list[Sketch]:
     """The triggers under `when`, so far that names can be known before any condition is read."""
@@ -114,7 +120,15 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
     written = Written()
     if spec is not None:
         beside = Beside("source", TRIGGER_KEYS, sketch.source)
-        written = read_config(sketch.source.value, spec, context, names.settings(), beside=beside)
+        received = msgspec.structs.replace(names, event=sketch.received).received()
+        written = read_config(
+            sketch.source.value,
+            spec,
+            context,
+            names.settings(),
+            deferred=received,
+            beside=beside,
+        )
     elif isinstance(sketch.source.value, MapValue):
         # What such a source takes is not known yet; gates are never inside.
         keys = tuple({*later.GATES, "only_if", "unless", "dedup"})

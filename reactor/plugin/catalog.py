@@ -13,6 +13,8 @@ SOURCES: Mapping[str, str] = {
     "http": "reactor.connectors.http.source",
     "file": "reactor.connectors.file.source",
     "schedule": "reactor.connectors.schedule.source",
+    "poll": "reactor.connectors.http.poll",
+    "exec": "reactor.connectors.exec",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -39,11 +41,11 @@ ACTIONS: Mapping[str, str] = {
     "csv.read": "reactor.connectors.csv",
     "csv.write": "reactor.connectors.csv",
     "python": "reactor.connectors.python",
+    "email.send": "reactor.connectors.email",
 }
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(
     [
-        "poll",
         "kafka",
         "nats",
         "redis",
@@ -51,7 +53,6 @@ LATER_SOURCES = frozenset(
         "sql",
         "postgres",
         "mysql",
-        "exec",
         "join",
         "grpc",
     ]
@@ -67,7 +68,6 @@ LATER_ACTIONS = frozenset(
         "redis.command",
         "mqtt.publish",
         "sql",
-        "email.send",
     ]
 )
 

@@ -154,6 +154,11 @@ class SourceContext(Protocol):
         """Where relative paths start."""
         ...
 
+    @property
+    def network(self) -> Network:
+        """Which hosts an answer may lead to."""
+        ...
+
     def up(self, detail: str = "") -> None:
         """Say that the source works; until then it counts as starting."""
         ...

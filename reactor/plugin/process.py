@@ -6,10 +6,10 @@ import resource
 import signal
 import tempfile
 from asyncio.subprocess import PIPE
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from msgspec import Struct
 
@@ -28,6 +28,20 @@ class Ended(Struct, frozen=True):
     stdout: bytes
     stderr: bytes
     truncated: bool
+
+
+class Heard(asyncio.SubprocessProtocol):
+    """What a program says; `exited` is set when it has ended."""
+
+    def __init__(self) -> None:
+        self.exited = asyncio.Event()
+
+    def process_exited(self) -> None:
+        """The program has ended; what it printed may still come."""
+        self.exited.set()
+
+
+P = TypeVar("P", bound=Heard)
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -53,31 +67,9 @@ async def run_program(
     What it started in its process group ends with it, and when the caller is cancelled all of it
     ends: SIGTERM, half a second, SIGKILL. Raises OSError if it cannot start.
     """
-    starting = asyncio.ensure_future(
-        asyncio.get_running_loop().subprocess_exec(
-            lambda: _Capture(max_output),
-            *args,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            cwd=cwd,
-            env=env,
-            start_new_session=True,
-        )
-    )
-    try:
-        transport, capture = await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # asyncio may wait for ever when it is cancelled in the middle of a start: let it start.
-        transport, capture = await starting
-        try:
-            await end_group(transport.get_pid(), capture.exited)
-        finally:
-            transport.close()
-        raise
+    transport, capture = await begin(lambda: _Capture(max_output), args, cwd=cwd, env=env)
     try:
         try:
-            _limit(transport.get_pid())
             _feed(transport, stdin)
             await capture.exited.wait()
         finally:
@@ -96,6 +88,39 @@ async def run_program(
     )
 
 
+async def begin(
+    protocol: Callable[[], P], args: Sequence[str], *, cwd: str, env: Mapping[str, str]
+) -> tuple[asyncio.SubprocessTransport, P]:
+    """Start a program in a process group of its own; who cancels this leaves none behind.
+
+    The caller ends the group and closes the transport. Raises OSError if it cannot start.
+    """
+    starting = asyncio.ensure_future(
+        asyncio.get_running_loop().subprocess_exec(
+            protocol,
+            *args,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+        )
+    )
+    try:
+        transport, heard = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # asyncio may wait for ever when it is cancelled in the middle of a start: let it start.
+        transport, heard = await starting
+        try:
+            await end_group(transport.get_pid(), heard.exited)
+        finally:
+            transport.close()
+        raise
+    _limit(transport.get_pid())
+    return transport, heard
+
+
 async def end_group(pid: int, exited: asyncio.Event) -> None:
     """End a process group, politely while its leader lives."""
     try:
@@ -107,15 +132,15 @@ async def end_group(pid: int, exited: asyncio.Event) -> None:
     await _within(_KILL_SECS, exited)
 
 
-class _Capture(asyncio.SubprocessProtocol):
+class _Capture(Heard):
     """Keeps the beginning of what a program prints and reads the rest to drop it."""
 
     def __init__(self, max_output: int) -> None:
+        super().__init__()
         self._max = max_output
         self._open = {1, 2}
         self.kept = {1: bytearray(), 2: bytearray()}
         self.truncated = False
-        self.exited = asyncio.Event()
         self.drained = asyncio.Event()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
@@ -128,9 +153,6 @@ class _Capture(asyncio.SubprocessProtocol):
         self._open.discard(fd)
         if not self._open:
             self.drained.set()
-
-    def process_exited(self) -> None:
-        self.exited.set()
 
 
 def _feed(transport: asyncio.SubprocessTransport, stdin: bytes) -> None:

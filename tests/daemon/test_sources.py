@@ -15,7 +15,7 @@ from reactor.errors import NotFound
 from reactor.loading.load import Loading, load_text
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
-from reactor.plugin.context import Files
+from reactor.plugin.context import Files, Network
 from reactor.plugin.spec import Config, doc, source
 from reactor.store.sqlite import open_memory
 
@@ -102,6 +102,7 @@ async def house() -> AsyncIterator[House]:
         connection=lambda _kind, _name: pytest.fail("no connection is asked for"),
         routes=lambda _: SimpleNamespace(),
         files=Files(base="."),
+        network=Network(),
         emit=lambda _: SimpleNamespace(),
         wait_until=lambda _: pytest.fail("nothing waits for a time"),
         chance=lambda: 0.0,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 import aiohttp
 from msgspec import Struct
@@ -10,7 +11,7 @@ from yarl import URL
 
 from reactor.connectors.http.guard import Allowed, Guard, read_allowed
 from reactor.errors import ActionFailed
-from reactor.plugin.context import ActionContext
+from reactor.plugin.context import Connection, Network, Shared
 from reactor.units import format_size
 
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -19,6 +20,24 @@ _MOST_CONNECTIONS = 256
 # What may follow a redirect to another origin; all else may be a credential under some name.
 _HARMLESS = frozenset(["accept", "accept-language", "content-type", "user-agent"])
 _OF_THE_BODY = ("content-type", "content-encoding", "content-language", "content-length")
+
+
+class Lent(Protocol):
+    """What a request needs of the daemon; actions and sources are lent it alike."""
+
+    @property
+    def network(self) -> Network:
+        """Which hosts data may name."""
+        ...
+
+    @property
+    def shared(self) -> Shared:
+        """Connections opened once."""
+        ...
+
+    def connection(self, kind: str, name: str | None) -> Connection:
+        """A configured connection."""
+        ...
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -45,7 +64,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-async def send(call: Call, context: ActionContext) -> Answer:
+async def send(call: Call, context: Lent) -> Answer:
     """Send a request and read the whole answer, following redirects.
 
     Raises `ActionFailed` when there is no answer: `http` (transient), `denied`, `type`,
@@ -76,7 +95,7 @@ def shown(url: URL) -> str:
     return str(url.with_user(None).with_query(None).with_fragment(None))
 
 
-async def _ask(call: Call, allowed: Allowed, context: ActionContext) -> Answer:
+async def _ask(call: Call, allowed: Allowed, context: Lent) -> Answer:
     client = await _client(call, allowed, context)
     try:
         async with client.request(
@@ -95,7 +114,7 @@ async def _ask(call: Call, allowed: Allowed, context: ActionContext) -> Answer:
         ) from error
 
 
-async def _client(call: Call, allowed: Allowed, context: ActionContext) -> aiohttp.ClientSession:
+async def _client(call: Call, allowed: Allowed, context: Lent) -> aiohttp.ClientSession:
     named = allowed.has_name(call.url.host or "", call.url.port or 0)
     public_only = not (call.authors_host or named)
     # Two pools: a kept connection to a private address, opened for the flow's author, is never

@@ -9,7 +9,7 @@ import msgspec
 from reactor.model.http import named_values
 
 # Character sets that senders of webhooks use; Python knows others that are no text at all.
-_CHARSETS = {
+CHARSETS = {
     codecs.lookup(name).name
     for name in (
         "utf-8", "ascii", "utf-16", "utf-16-le", "utf-16-be", "big5", "euc-jp", "euc-kr", "gb2312",
@@ -82,7 +82,7 @@ def _charset(parameters: str) -> str:
                 charset = codecs.lookup(value.strip().strip('"')).name
             except (LookupError, ValueError):
                 charset = ""
-            if charset not in _CHARSETS:
+            if charset not in CHARSETS:
                 raise Undecodable(415, "this charset is not known here: send UTF-8")
             return charset
     return "utf-8"
