@@ -27,16 +27,18 @@ FLOWS = {
 }
 # Libraries that only one connector may pull; all of them load on first use.
 THIRD_PARTY = {
-    "aiohttp", "aiokafka", "aiomqtt", "apscheduler", "cryptography", "hiredis", "httptools",
+    "aiohttp", "aiokafka", "aiomqtt", "aiosmtplib", "apscheduler", "cryptography", "hiredis", "httptools",
     "nats", "psycopg", "pymysql", "pymysqlreplication", "redis", "watchfiles",
 }  # fmt: skip
 PULLS = {
+    "reactor.connectors.email.action": {"aiosmtplib"},
     "reactor.connectors.file.source": {"watchfiles"},
     "reactor.connectors.http.action": {"aiohttp", "cryptography"},
+    "reactor.connectors.http.poll": {"aiohttp", "cryptography"},
     "reactor.connectors.schedule.source": {"apscheduler"},
 }
 # Sources that run; the others are the engine's own.
-RUN = {"http", "file", "schedule"}
+RUN = {"http", "file", "schedule", "poll", "exec"}
 
 
 def spec_of(kind: Any, word: str) -> Spec:

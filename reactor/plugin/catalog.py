@@ -41,7 +41,7 @@ ACTIONS: Mapping[str, str] = {
     "csv.read": "reactor.connectors.csv",
     "csv.write": "reactor.connectors.csv",
     "python": "reactor.connectors.python",
-    "email.send": "reactor.connectors.email",
+    "email.send": "reactor.connectors.email.action",
 }
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(

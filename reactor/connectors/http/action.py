@@ -108,9 +108,7 @@ async def http(config: Http, context: ActionContext) -> Reply:
         status=answer.status, headers=answer.headers, body=decoded(answer, strict=expected)
     )
     if not expected:
-        raise response.unexpected(
-            call.method, call.url, answer, context.clock, output=dict(reply)
-        )
+        raise response.unexpected(call.method, call.url, answer, context.clock, output=dict(reply))
     return reply
 
 

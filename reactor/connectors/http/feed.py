@@ -105,9 +105,12 @@ def _parse(body: bytes, charset: str | None) -> _Element:
         open_[-1].children.append(element)
         open_.append(element)
 
+    def text(part: str) -> None:
+        open_[-1].parts.append(part)
+
     parser.StartElementHandler = start
     parser.EndElementHandler = lambda _: open_.pop()
-    parser.CharacterDataHandler = lambda text: open_[-1].parts.append(text)
+    parser.CharacterDataHandler = text
     # A document that defines entities can grow without bound, or ask for files and addresses.
     parser.EntityDeclHandler = refuse
     parser.buffer_text = True

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.connectors.file.conftest import Crashed
+from tests.connectors.ears import Crashed
 
 
 class Log:

@@ -11,7 +11,7 @@ from reactor.connectors.file.source import file
 from reactor.errors import SourceFailed
 from reactor.model.event import Received
 from reactor.plugin.catalog import Catalog
-from tests.connectors.file.conftest import Crashed
+from tests.connectors.ears import Crashed
 
 
 async def test_a_file_that_comes_is_an_event(folder):
