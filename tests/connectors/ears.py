@@ -123,7 +123,7 @@ class Context:
     async def keep(self, places: dict[str, Any], *, position: Any = None) -> None:
         self.ears.store(dict(places))
         self.ears.kept += 1
-        self.ears.position = position or self.ears.position
+        self.ears.position = self.ears.position if position is None else position
         self.ears.happened.set()
 
     async def set_position(self, value: Any) -> None:

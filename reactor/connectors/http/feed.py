@@ -85,7 +85,8 @@ def read_feed(body: bytes, charset: str | None, url: str) -> dict[str, Any]:
 
 
 def _parse(body: bytes, charset: str | None) -> _Element:
-    body, encoding = _in_utf8(body, charset)
+    # Space before the declaration is a mistake that many make.
+    body, encoding = _in_utf8(body.removeprefix(_MARK).lstrip(), charset)
     parser = expat.ParserCreate(encoding, _SPACE)
     document = _Element("", {})
     open_: list[_Element] = [document]
