@@ -27,8 +27,8 @@ FLOWS = {
 }
 # Libraries that only one connector may pull; all of them load on first use.
 THIRD_PARTY = {
-    "aiohttp", "aiokafka", "aiomqtt", "aiosmtplib", "apscheduler", "cryptography", "hiredis", "httptools",
-    "nats", "psycopg", "pymysql", "pymysqlreplication", "redis", "watchfiles",
+    "aiohttp", "aiokafka", "aiomqtt", "aiosmtplib", "apscheduler", "cryptography", "hiredis",
+    "httptools", "nats", "psycopg", "pymysql", "pymysqlreplication", "redis", "watchfiles",
 }  # fmt: skip
 PULLS = {
     "reactor.connectors.email.action": {"aiosmtplib"},

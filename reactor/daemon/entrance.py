@@ -79,4 +79,12 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
             f"server.tls: {tls.cert} and {tls.key} cannot be used ({error}): name two PEM files"
         )
         raise BadConfig(message) from error
+    if tls.client_ca is not None:
+        try:
+            context.load_verify_locations(tls.client_ca)
+        except (OSError, ssl.SSLError) as error:
+            message = f"server.tls.client_ca: {tls.client_ca} cannot be used ({error})"
+            raise BadConfig(message) from error
+        # Asked for, not demanded: routes with another scheme need none.
+        context.verify_mode = ssl.CERT_OPTIONAL
     return context

@@ -25,7 +25,6 @@ DOCUMENTS = frozenset({"step", "connection"})
 FIELDS: Mapping[str, frozenset[str]] = {
     "run": frozenset({"cancel_on", "lock", "priority"}),
     "window": frozenset({"cron", "slide", "session", "late"}),
-    "verify": frozenset({"mtls", "ip", "twilio"}),
     "http": frozenset({"pages", "ack"}),
     "kafka": frozenset({"ack"}),
     "wait": frozenset({"by"}),

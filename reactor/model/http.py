@@ -20,7 +20,8 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
     are joined
     by ", ". A query name that occurs once is a text, several times a list of texts. `address` is
     the client's
-    IP address, after `server.trusted_proxies`.
+    IP address, after `server.trusted_proxies`. `client` are the names in its certificate, if it
+    showed one that `server.tls.client_ca` vouches for.
     """
 
     method: str
@@ -31,6 +32,7 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
     body: bytes
     address: str
     path_params: dict[str, str] = {}
+    client: tuple[str, ...] = ()
 
 
 class Reply(Struct, frozen=True, gc=False):

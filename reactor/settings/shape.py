@@ -32,6 +32,9 @@ class Tls(Struct, frozen=True, kw_only=True):
 
     cert: Annotated[Path | None, literal("PEM file with the certificate and its chain.")] = None
     key: Annotated[Path | None, literal("PEM file with the certificate's private key.")] = None
+    client_ca: Annotated[
+        Path | None, literal("PEM file with who vouches for the certificates of clients.")
+    ] = None
 
 
 class Server(Struct, frozen=True, kw_only=True):

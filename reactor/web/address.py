@@ -1,7 +1,8 @@
-"""Whose address a request has, where proxies that we trust stand in front."""
+"""Who a request is from: its address, behind proxies that we trust, and its certificate's names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
 
 from reactor.errors import BadConfig
 
@@ -50,6 +51,16 @@ def plain(address: str) -> str:
     """The text of a peer's address; an IPv4 address in IPv6 clothes is written as IPv4."""
     known = _read(address)
     return address if known is None else str(known)
+
+
+def certified(certificate: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The names in a checked certificate: its alternative names, then its common name."""
+    if not certificate:
+        return ()
+    names = [value for _, value in certificate.get("subjectAltName", ())]
+    parts = [pair for part in certificate.get("subject", ()) for pair in part]
+    names += [value for name, value in parts if name == "commonName"]
+    return tuple(dict.fromkeys(map(str, names)))
 
 
 def _read(text: str) -> Address | None:

@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 
 from reactor.model.http import Reply
-from reactor.web.address import Proxies, plain
+from reactor.web.address import Proxies, certified, plain
 from reactor.web.reading import BODY, HEAD, IDLE, Exchange, Limits, Reader
 from reactor.web.replies import CONTINUE, DRAINING, FAILED, FULL, TOO_SLOW, render
 from reactor.web.routes import PathTable
@@ -74,7 +74,13 @@ class Connection(asyncio.Protocol):
             return
         floor.open.add(self)
         floor.peers[address] += 1
-        self._reader = Reader(floor.routes, limits, address, floor.proxies if proxied else None)
+        self._reader = Reader(
+            floor.routes,
+            limits,
+            address,
+            floor.proxies if proxied else None,
+            certified(transport.get_extra_info("peercert")),
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client; whatever answers later speaks to nobody."""

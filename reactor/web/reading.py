@@ -76,7 +76,12 @@ class Reader:
     """Parses what one client sends; whole requests and refusals are in `ready`, in order."""
 
     def __init__(
-        self, routes: PathTable, limits: Limits, address: str, proxies: Proxies | None
+        self,
+        routes: PathTable,
+        limits: Limits,
+        address: str,
+        proxies: Proxies | None,
+        client: tuple[str, ...] = (),
     ) -> None:
         self.ready: deque[Exchange] = deque()
         self.unread = b""
@@ -85,6 +90,7 @@ class Reader:
         self._routes = routes
         self._limits = limits
         self._address = address
+        self._client = client
         self._proxies = proxies
         self._offset = 0
         self._fault: Reply | None = None
@@ -261,6 +267,7 @@ class Reader:
             query=head.query,
             body=b"".join(body) if isinstance(body, list) else body,
             address=address,
+            client=self._client,
             path_params=head.params,
         )
 

@@ -115,6 +115,28 @@ def test_webhooks_over_tls(daemon: Any, tmp_path: Path) -> None:
     assert status == 200
 
 
+def test_clients_with_a_certificate(daemon: Any, tmp_path: Path) -> None:
+    """With `client_ca` a route may want a client certificate; who shows none is refused."""
+    certificate, key = make_certificate(tmp_path)
+    tls = f"cert: {certificate}, key: {key}, client_ca: {certificate}"
+    settings(daemon, f"server: {{tls: {{{tls}}}}}\n")
+    hook = "http: {path: /hi, verify: {mtls: 127.0.0.1}}"
+    daemon.flow("hi", f"flow: hi\nwhen: {{{hook}}}\ndo: [{{log: hi}}]\n")
+    daemon.start()
+
+    statuses = []
+    for shows in (False, True):
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        if shows:
+            trusting.load_cert_chain(certificate, key)
+        connection = HTTPSConnection(daemon.address, timeout=30, context=trusting)
+        connection.request("POST", "/hi", b"{}", {"Content-Type": "application/json"})
+        statuses.append(connection.getresponse().status)
+        connection.close()
+
+    assert statuses == [401, 202]
+
+
 def test_a_certificate_that_cannot_be_used(daemon: Any) -> None:
     """Exit 78, the files are named."""
     settings(daemon, "server: {tls: {cert: none.pem, key: none.key}}\n")

@@ -103,8 +103,7 @@ def _complaints(written: Mapping[str, Any]) -> Iterable[Complaint]:
     "email.send",
     examples=[
         "email.send: {to: ann@example.org, subject: Backup failed, text: '${{ event.id }}'}",
-        "email.send: {connection: mail, to: [ann@example.org, bob@example.org], subject: Report, "
-        "html: '<b>Hello</b>', attach: [out/report.csv]}",
+        "email.send: {to: [ann@example.org], subject: Hi, html: <b>Hi</b>, attach: [a.csv]}",
     ],
     check=_complaints,
     timeout_secs=60.0,
@@ -127,9 +126,10 @@ async def send(config: Send, context: ActionContext) -> Sent:
 def _server(config: Send, context: ActionContext) -> Server:
     try:
         connection = context.connection("smtp", config.connection)
-        server: Server = decode(dict(connection.config), Server)
     except NotFound as error:
         raise ActionFailed(str(error), kind="type") from error
+    try:
+        server: Server = decode(dict(connection.config), Server)
     except DecodeFailed as error:
         raise ActionFailed(f"connection {connection.name!r}: {error}", kind="type") from error
     return server
@@ -178,12 +178,12 @@ def _address(text: str, field: str) -> Address:
     """Exactly one address; data cannot add a second one, nor a line."""
     try:
         if not text.strip().isprintable():
-            raise ValueError("an address is one line")  # noqa: TRY301
-        parsed = _registry(field, text.strip())
+            raise ValueError("an address is one line")
+        parsed: Any = _registry(field, text.strip())
         (group,) = parsed.groups
         (address,) = group.addresses
         if group.display_name is not None or parsed.defects or not address.domain:
-            raise ValueError("it has no domain")  # noqa: TRY301
+            raise ValueError("it has no domain")
         domain = address.domain.encode("idna").decode()
         address.username.encode("ascii")
         return Address(address.display_name, address.username, domain)

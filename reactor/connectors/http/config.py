@@ -53,6 +53,20 @@ class Generic(Timed, frozen=True, kw_only=True):
     id: Annotated[str | None, doc("The header with the delivery's id.", form="literal")] = None
 
 
+class Twilio(Secrets, frozen=True, kw_only=True):
+    """The account's token, and where Twilio believes to call."""
+
+    url: Annotated[
+        str | None,
+        doc(
+            "What stands before the path in the address that Twilio calls, where a proxy in front "
+            "changes Host.",
+            "https://hooks.example.org",
+            form="literal",
+        ),
+    ] = None
+
+
 class Schemes(
     Config,
     frozen=True,
@@ -74,6 +88,18 @@ class Schemes(
     basic: Annotated[str | Secrets | None, doc("user:password.")] = None
     bearer: Annotated[str | Secrets | None, doc("Authorization: Bearer.")] = None
     api_key: Annotated[str | ApiKey | None, doc("A key in a header or the query.")] = None
+    twilio: Annotated[str | Twilio | None, doc("X-Twilio-Signature; the account's token.")] = None
+    ip: Annotated[
+        str | list[str] | None,
+        doc("Addresses and networks; after server.trusted_proxies.", ["192.0.2.0/24"]),
+    ] = None
+    mtls: Annotated[
+        str | list[str] | None,
+        doc(
+            "Names in a client certificate that server.tls.client_ca vouches for; * is any.",
+            ["billing.example.org"],
+        ),
+    ] = None
 
 
 class Late(Config, frozen=True, kw_only=True):

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from reactor.connectors.http import credentials, signatures
-from reactor.connectors.http.config import ApiKey, Schemes, Secrets, Timed
+from reactor.connectors.http import callers, credentials, signatures
+from reactor.connectors.http.config import ApiKey, Schemes, Secrets, Timed, Twilio
 from reactor.connectors.http.proof import Sender, Verifier
 from reactor.model.http import Request
 from reactor.units import format_duration
@@ -15,6 +15,7 @@ _LONG_FORMS: dict[str, Callable[..., Secrets]] = {
     "slack": Timed,
     "standard_webhooks": Timed,
     "api_key": ApiKey,
+    "twilio": Twilio,
 }
 _MAKERS: dict[str, Callable[..., Verifier]] = {
     "github": signatures.github,
@@ -28,7 +29,10 @@ _MAKERS: dict[str, Callable[..., Verifier]] = {
     "basic": credentials.basic,
     "bearer": credentials.bearer,
     "api_key": credentials.api_key,
+    "twilio": callers.twilio,
 }
+# What these list is no secret.
+_LISTS: dict[str, Callable[[list[str]], Verifier]] = {"ip": callers.ip, "mtls": callers.mtls}
 
 
 def verifier(schemes: Schemes) -> Verifier:
@@ -41,6 +45,11 @@ def verifier(schemes: Schemes) -> Verifier:
     if len(chosen) != 1:
         raise ValueError("verify takes exactly one scheme, such as {github: secret}, or none")
     name, value = chosen[0]
+    if name in _LISTS:
+        listed = [value] if isinstance(value, str) else value
+        if not all(listed) or not listed:
+            raise ValueError(f"verify {name}: the list is empty: nobody could call")
+        return _LISTS[name](listed)
     if isinstance(value, str):
         value = _LONG_FORMS.get(name, Secrets)(secrets=[value])
     if not value.secrets or not all(value.secrets):

@@ -21,7 +21,8 @@ ATOM = b"""<feed xmlns="http://www.w3.org/2005/Atom"><title>News</title>
 <entry><id>urn:1</id><title type="html">A</title><link rel="edit" href="edit"/>
 <link href="a.html"/><link rel="enclosure" href="a.mp3" type="audio/mpeg"/>
 <summary>short</summary>
-<content type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml"><p>long <i>er</i></p></div></content>
+<content type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml">
+<p>long <i>er</i></p></div></content>
 <author><name>ann</name><email>ann@example.org</email></author>
 <published>2023-11-14T22:13:20+01:00</published><updated>2023-11-15T00:00:00Z</updated>
 <category term="x"/></entry></feed>"""
@@ -89,7 +90,9 @@ def test_rss_1():
 def test_other_letters(declared, charset):
     """What the server says of the encoding counts before what the document says."""
     title = "день" if declared == "koi8-r" else "grün €"
-    text = f'<?xml version="1.0" encoding="{declared}"?><rss><item><title>{title}</title></item></rss>'
+    text = (
+        f'<?xml version="1.0" encoding="{declared}"?><rss><item><title>{title}</title></item></rss>'
+    )
 
     (entry,) = entries(text.encode(charset or declared), charset)
 

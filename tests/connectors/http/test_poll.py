@@ -25,7 +25,8 @@ class Turned(Context):
 
     def __init__(self, ears, base):
         super().__init__(ears, base)
-        self.clock = FixedClock(1_700_000_000_000)
+        self.hand = FixedClock(1_700_000_000_000)
+        self.clock = self.hand
         self.looks = 0
         self.next = asyncio.Event()
 
@@ -39,7 +40,7 @@ class Turned(Context):
     async def look(self, after_ms=0):
         """Let time pass, and one more look."""
         before = self.looks
-        self.clock._ms += after_ms
+        self.hand._ms += after_ms
         self.next.set()
         await self.ears.until(lambda: self.looks > before or self.ears.ended, "one more look")
 
@@ -62,8 +63,6 @@ def expression(text):
 def say(site, value, path="/", **options):
     """What the server answers from now on."""
     site.answer(path, json.dumps(value).encode(), content_type=JSON, **options)
-
-
 
 
 async def test_what_is_there_first_is_only_noted(context, site):
@@ -222,7 +221,7 @@ async def test_what_no_flow_wanted_is_known_too(context, site):
         await ears.until(lambda: context.looks, "the first look")
         say(site, [1, 2])
         await context.look()
-    context.ears.wanted = lambda one: True
+    context.ears.wanted = lambda _: True
     async with running(poll, {"get": site.url()}, context):
         await ears.until(lambda: context.looks > 2, "another look")
 
@@ -318,9 +317,7 @@ async def test_an_answer_that_makes_no_sense(context, site, body, content_type, 
     """It is an error that says why, and nothing is noted."""
     site.answer("/", body, content_type=content_type)
 
-    error = await failure(
-        {"get": site.url(), "items": expression("event.data.orders")}, context
-    )
+    error = await failure({"get": site.url(), "items": expression("event.data.orders")}, context)
 
     assert said in str(error)
     assert context.ears.position is None

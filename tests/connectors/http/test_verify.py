@@ -17,15 +17,15 @@ from reactor.units import Duration, parse_duration
 NOW = 1_614_265_330
 
 
-def request(headers, body=b"{}", query=None):
+def request(headers, body=b"{}", query=None, *, target="/hook", **more):
     return Request(
+        **{"address": "127.0.0.1", **more},
         method="POST",
         path="/hook",
-        target="/hook",
+        target=target,
         headers=headers,
         query=query or {},
         body=body,
-        address="127.0.0.1",
     )
 
 
