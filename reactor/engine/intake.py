@@ -156,7 +156,7 @@ class Intake:
     def plan(self, instance: str, received: Received, *, id_: int | None = None) -> Plan:
         """Route one event; nothing is decided that depends on other events."""
         now_ms = self._clock.now_ms()
-        event_id = self._ids.next() if id_ is None else id_
+        event_id = self._ids.next(now_ms) if id_ is None else id_
         time_ms = now_ms if received.time_ms is None else received.time_ms
         source = instance.partition(":")[0]
         view = view_of(received, source=source, event_id=id_text("evt", event_id), time_ms=time_ms)
@@ -234,7 +234,7 @@ class Intake:
     def _start(self, weft: Weft, plan: Plan, decision: Decision) -> Started:
         event_id = plan.id
         if decision.part is not None:
-            event_id = self._ids.next()
+            event_id = self._ids.next(plan.now_ms)
             decision.view["id"] = id_text("evt", event_id)
             weft.write.events.append(plan.event(event_id, decision.view["data"]))
         trigger = decision.candidate.trigger
@@ -249,7 +249,7 @@ class Intake:
         candidate, key, write, now_ms = decision.candidate, decision.key, weft.write, plan.now_ms
         flow = candidate.flow
         lane = self._lane(flow.name)
-        number = self._ids.next()
+        number = self._ids.next(now_ms)
         verdict = lane.admit(number, key)
         starts = verdict.admission is Admission.START
         over = starts and candidate.straight is not None  # as far as can be foreseen

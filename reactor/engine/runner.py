@@ -1,13 +1,13 @@
 """Executions at work: what the machine asks for is performed, recorded, then gone on from."""
 
 import asyncio
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
 from reactor.clock import Clock
+from reactor.engine.aftermath import Aftermath, Say
 from reactor.engine.alarms import Alarms
 from reactor.engine.attempts import Attempts
 from reactor.engine.bell import Bell
@@ -23,20 +23,13 @@ from reactor.engine.router import Candidate
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.engine.weaver import Weaver
-from reactor.engine.words import Emission, LogLine, Stage
+from reactor.engine.words import Emission
 from reactor.errors import ActionFailed
-from reactor.ids import Ids, id_text
+from reactor.ids import Ids
 from reactor.model.event import Outcome
 from reactor.model.execution import Entry, Execution, Failure, State
 from reactor.model.flow import Flow
 from reactor.store import Change, End, NewExecution, Open, Record, Store, Write
-
-Say = Callable[[int, str, str, Mapping[str, str]], None]
-
-
-def log_line(level: int, name: str, text: str, facts: Mapping[str, str]) -> None:
-    """Say a flow's line through `logging`."""
-    logging.getLogger(name).log(level, "%s", text, extra=dict(facts))
 
 
 class Runner:
@@ -67,20 +60,20 @@ class Runner:
         self._store = store
         self._clock = clock
         self._ids = ids
-        self._shared = shared
         self._lane = lane
         self._attempts = Attempts(performer, spans, self._fed, self._alone)
         self._spans = spans
         self.alarms = alarms
         self._meter = meter
         self._bell = bell
-        self._say = say
         self._maker = maker
         self._weaver: Weaver | None = None
         self._deadlines = Deadlines(clock, spans, self.cancel)
         self.outcomes = Outcomes(store, self.live.__contains__)
+        self._aftermath = Aftermath(
+            shared=shared, outcomes=self.outcomes, meter=meter, bell=bell, say=say
+        )
         self._progress = Progress(spans)
-        self._log = logging.getLogger("reactor.runner")
 
     def use(self, weaver: Weaver) -> None:
         """Set who puts emitted events into a write (intake and runner need each other)."""
@@ -95,7 +88,8 @@ class Runner:
 
         `names` are what its conditions saw. Its row and what it decided go into the write.
         """
-        stage, journal, now_ms = self._maker.stage(row), [], row.created_ms
+        stage, now_ms = self._maker.stage(row), row.created_ms
+        journal: list[Entry] = []
         if candidate.straight is not None:
             names["steps"] = {}
             names["error"] = None
@@ -176,13 +170,8 @@ class Runner:
         if isinstance(begun, Running):
             self._committed(begun)
             return
-        row = begun.row
-        self._carry_out(row, begun.stage)
-        self._meter.finished(row.flow, row.state.word)
-        if self._bell.listeners:
-            self._bell.ring("execution", flow=row.flow, execution=row.id, state=row.state.word)
-        if self.outcomes.awaited:
-            self.outcomes.answer(Outcome(row.id, row.state.word, output=begun.output))
+        self._aftermath.let_out(begun.row, begun.stage)
+        self._aftermath.ended(begun.row, begun.row.state, begun.output, None)
 
     def _committed(self, running: Running) -> None:
         running.commits -= 1
@@ -192,7 +181,7 @@ class Runner:
         if self._progress.awaited:
             ended = machine.ended is not None
             self._progress.stored(running.row.id, machine.saved, ended=ended)
-        self._carry_out(running.row, stage)
+        self._aftermath.let_out(running.row, stage)
         if machine.ended is not None:
             self._finished(running)
         elif machine.waits_for_commit:
@@ -205,24 +194,6 @@ class Runner:
             if self.open:
                 self._attempts.begin(running)
             self._set_alarm(running)
-
-    def _carry_out(self, row: Execution, stage: Stage) -> None:
-        """Let out what waited for the commit: new `state`, lines, the reply."""
-        if stage.states:
-            states, stage.states = stage.states, []
-            self._shared.commit(states)
-        if stage.lines:
-            lines, stage.lines = stage.lines, []
-            self._tell(row, lines)
-        if stage.reply is not None:
-            reply, stage.reply = dict(stage.reply.reply), None
-            self.outcomes.answer(Outcome(row.id, "replied", reply=reply))
-
-    def _tell(self, row: Execution, lines: list[LogLine]) -> None:
-        execution = id_text("exe", row.id)
-        for line in lines:
-            facts = {"flow": row.flow, "execution": execution, "step": line.step}
-            self._say(line.level, "reactor.flow", line.text, facts)
 
     # ---- outside steps
 
@@ -375,18 +346,7 @@ class Runner:
         state = machine.ended or State.FAILED
         if row.id in self.live:  # an execution that ended before its first commit has left already
             self._leave(running, state)
-        self._meter.finished(row.flow, state.word)
-        if self._bell.listeners:
-            self._bell.ring("execution", flow=row.flow, execution=row.id, state=state.word)
-        kind = None if machine.error is None else machine.error.kind
-        self.outcomes.answer(Outcome(row.id, state.word, output=machine.output, error_kind=kind))
-        if machine.error is not None:
-            facts = {
-                "flow": row.flow,
-                "execution": id_text("exe", row.id),
-                "error": machine.error.message,
-            }
-            self._log.warning("execution failed", extra=facts)
+        self._aftermath.ended(row, state, machine.output, machine.error)
 
     def _leave(self, running: Running, state: State) -> None:
         """Give slot and key to the next."""

@@ -6,6 +6,7 @@ an error it stops, and the machine goes on from that journal, as it does after a
 one place that knows what errors lead to.
 """
 
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -14,7 +15,7 @@ from reactor.engine.judging import reads_state, wanted
 from reactor.engine.state import detached
 from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, Word, shown_of
 from reactor.errors import ActionFailed, EvaluationError
-from reactor.expr.template import Template
+from reactor.expr.template import Path, Strict, Template
 from reactor.model.execution import Entry
 from reactor.model.flow import ActionStep, AnyStep, Flow
 
@@ -27,6 +28,7 @@ class Own(Struct, frozen=True, gc=False):
     path: str
     word: Word
     config: Template
+    strict: Strict
     conditional: bool
     shared: bool  # whether it reads `state`, whose values change in place
 
@@ -53,9 +55,8 @@ class Straight:
         try:
             if self._flow.vars:
                 journal.append(Entry("", "vars", self._vars(names)))
-            results = names["steps"]
             for own in self._steps:
-                if self._do(own, names, results, journal, stage, now_ms):
+                if self._do(own, names, journal, stage, now_ms):
                     break
             output = None
             if self._output is not None:
@@ -76,20 +77,19 @@ class Straight:
         self,
         own: Own,
         names: dict[str, Any],
-        results: dict[str, Any],
         journal: list[Entry],
         stage: Stage,
         now_ms: int,
     ) -> bool:
         """Do one step; whether the flow stops here."""
-        step = own.step
+        step, results = own.step, names["steps"]
         if own.conditional and not wanted(step, names):
             result = {"output": None, "status": "skipped", "error": None, "attempts": 0}
             results[own.id] = result
             times = {"started": now_ms, "finished": now_ms, "input": None}
             journal.append(Entry(own.path, "done", {**result, **times}))
             return False
-        config = own.config.render(names)
+        config = own.config.render(names, strict=own.strict)
         if own.shared:
             config = detached(config)
         output = own.word(config, names, own.path, stage, now_ms)
@@ -145,7 +145,6 @@ def _is_plain(step: AnyStep) -> bool:
         isinstance(step, ActionStep)
         and step.action in WORDS
         and step.each is None
-        and not step.strict
         and not step.undo
     )
 
@@ -164,9 +163,14 @@ def _own(step: ActionStep) -> Own:
         step.path,
         WORDS[step.action],
         step.config,
+        partial(_is_strict, step.strict) if step.strict else False,
         bool(step.only_if or step.unless),
         "state" in step.config.roots,
     )
+
+
+def _is_strict(names: frozenset[str], at: Path) -> bool:
+    return at[0] in names
 
 
 def _rendered(template: Template, names: dict[str, Any]) -> Any:
