@@ -21,6 +21,7 @@ import history
 import in_process
 import reading
 import routing
+import sleepers
 import starting
 import webhook
 from measure import FULL, QUICK, Row
@@ -36,6 +37,7 @@ MEASURES = {
     "start": starting.rows,
     "reading": reading.rows,
     "history": history.rows,
+    "sleepers": sleepers.rows,
 }
 
 

@@ -55,10 +55,10 @@ def _rate(served: Served, secs: float, folder: Path) -> float:
 async def fill(state: Path, count: int) -> None:
     """A store in which so many executions have ended, just now."""
     state.parent.mkdir(parents=True)
-    store = await open_sqlite(state, on_failure=_stop, clock=SystemClock())
+    store = await open_sqlite(state, on_failure=stop, clock=SystemClock())
     ids = Ids(SystemClock())
     for _ in range(count // AT_ONCE):
-        await _store(store, _ended(ids))
+        await store_at_once(store, _ended(ids))
     await store.close(clean=True)
 
 
@@ -89,11 +89,13 @@ def _ended(ids: Ids) -> Write:
     return write
 
 
-async def _store(store: SqliteStore, write: Write) -> None:
+async def store_at_once(store: SqliteStore, write: Write) -> None:
+    """Write, and return when it is on disk."""
     stored = asyncio.Event()
     store.submit(write, stored.set)
     await stored.wait()
 
 
-def _stop(error: StorageFailed) -> None:
+def stop(error: StorageFailed) -> None:
+    """Fail the measurement."""
     raise error

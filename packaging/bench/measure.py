@@ -16,13 +16,26 @@ class Size(Struct, frozen=True):
     starts: int
     flows_to_load: int
     history: int
+    sleepers: int
 
 
 FULL = Size(
-    rounds=5, load_secs=4, flows_in_process=20_000, starts=7, flows_to_load=1000, history=200_000
+    rounds=5,
+    load_secs=4,
+    flows_in_process=20_000,
+    starts=7,
+    flows_to_load=1000,
+    history=200_000,
+    sleepers=1_000_000,
 )
 QUICK = Size(
-    rounds=2, load_secs=1, flows_in_process=4_000, starts=2, flows_to_load=100, history=20_000
+    rounds=2,
+    load_secs=1,
+    flows_in_process=4_000,
+    starts=2,
+    flows_to_load=100,
+    history=20_000,
+    sleepers=20_000,
 )
 
 
