@@ -134,7 +134,8 @@ def _not_a_map(value: Value, spec: Spec, context: Context) -> None:
     if "args" in names_of(spec.config) and not isinstance(value, MapValue) and plain(value):
         words = value.text.split() if isinstance(value, Scalar) else map(str, plain(value))
         fixed = f"{{args: [{', '.join(words)}]}}"
-        message = f"{spec.word} takes args or run: {spec.word}: {fixed}"
+        ways = next((group for group in spec.one_of if "args" in group), ("args",))
+        message = f"{spec.word} takes {' or '.join(ways)}: {spec.word}: {fixed}"
         report.error(value, message, repaired=report.with_text(value.at, fixed))
         return
     needed = any(field.required for field in fields_of(spec.config)) or spec.one_of

@@ -95,7 +95,7 @@ def _complaints(written: Mapping[str, Any]) -> Iterable[Complaint]:
         if isinstance(each, Mapping):
             if ("path" in each) == ("content" in each):
                 yield ("attach", index), "an attachment has either path or content"
-            if "content" in each and "name" not in each:
+            elif "content" in each and "name" not in each:
                 yield ("attach", index), "content needs a name: name: report.csv"
 
 
