@@ -124,6 +124,16 @@ async def test_delays_grow_with_full_jitter_up_to_a_minute(scene):
     assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
+@pytest.mark.parametrize(("asked_secs", "delay"), [(120.0, 120.0), (0.1, 0.5), (1e9, 3600.0)])
+async def test_what_the_other_side_asks_for_is_obeyed(scene, asked_secs, delay):
+    """A longer wait that it asks for is kept, within an hour; a shorter one is not."""
+    scene.supervisor.start("poll:1", scene.run)
+
+    waited = await scene.fail(SourceFailed("busy", after_secs=asked_secs))
+
+    assert waited == delay
+
+
 async def test_a_source_that_keeps_failing_is_down(scene, caplog):
     """The first failure is a warning, the seventh an error, those between are silent."""
     scene.supervisor.start("kafka:1", scene.run)
