@@ -22,7 +22,7 @@ when:
   key: event.data.number
 only_if: event.data.total > 0
 do:
-  - file.append: {path: orders.txt, text: "${{ event.data.number }} "}
+  - file.append: {path: orders.txt, text: "order ${{ event.data.number }},"}
 """
 
 
@@ -64,7 +64,7 @@ def shop() -> Iterator[Shop]:
 def told(daemon: Any) -> list[str]:
     """The numbers of the orders for which a flow ran."""
     file = daemon.folder / "orders.txt"
-    return file.read_text().split() if file.exists() else []
+    return file.read_text().split(",")[:-1] if file.exists() else []
 
 
 def looks(shop: Shop, count: int) -> None:
@@ -87,14 +87,14 @@ def test_each_item_once_over_a_kill(daemon: Any, shop: Shop) -> None:
     looks(shop, 1)
 
     shop.orders += [{"number": 2, "total": 5}, {"number": 3, "total": 0}]
-    eventually(lambda: told(daemon) == ["2"], "the new order")
+    eventually(lambda: told(daemon) == ["order 2"], "the new order")
     looks(shop, 1)
     daemon.kill()
     shop.orders += [{"number": 4, "total": 5}]
     daemon.start()
-    eventually(lambda: told(daemon) == ["2", "4"], "the order of meanwhile")
+    eventually(lambda: told(daemon) == ["order 2", "order 4"], "the order of meanwhile")
     looks(shop, 2)
 
-    assert told(daemon) == ["2", "4"]
+    assert told(daemon) == ["order 2", "order 4"]
     (source,) = daemon.api.get("sources")["items"]
     assert (source["state"], source["detail"]) == ("up", "4 items known")
