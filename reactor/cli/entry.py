@@ -17,6 +17,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "run": "running:run",
     "check": "checking:check",
+    "test": "testing:test",
     "explain": "checking:explain",
     "emit": "flows:emit",
     "start": "flows:start",
@@ -43,7 +44,7 @@ COMMANDS = {
     "help": "book:help_",
 }
 # Words of the command line that this build does not have yet.
-LATER = frozenset(["test", "try", "replay", "new", "approve", "deny"])
+LATER = frozenset(["try", "replay", "new", "approve", "deny"])
 
 
 class Commands(click.Group):

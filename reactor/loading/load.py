@@ -113,11 +113,19 @@ def load_folder(folder: Path, loading: Loading) -> dict[str, Loaded]:
 
 def flow_files(folder: Path) -> list[Path]:
     """The flow files below a folder; hidden ones and tests are none."""
+    return [path for path in _yaml_files(folder) if not is_tests_file(path)]
+
+
+def test_files(folder: Path) -> list[Path]:
+    """The files with tests below a folder."""
+    return [path for path in _yaml_files(folder) if is_tests_file(path)]
+
+
+def _yaml_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
         if path.suffix in (".yaml", ".yml")
-        and not path.name.endswith(TEST_SUFFIXES)
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )

@@ -362,10 +362,14 @@ def _pauses(journal: Iterable[Entry]) -> Iterable[int]:
             due = {path: ms for path, ms in due.items() if not _inside(path, entry.path)}
         elif entry.kind == "attempt":
             due[entry.path] = entry.value["due"]
-        elif entry.kind == "chose" and isinstance(entry.value, dict) and "until" in entry.value:
-            if not entry.value["until"]:
-                due[entry.path] = entry.value["due"]
+        elif entry.kind == "chose" and _goes_on(entry.value):
+            due[entry.path] = entry.value["due"]
     return due.values()
+
+
+def _goes_on(decided: Any) -> bool:
+    """Whether this was decided after a round of a loop that has another one."""
+    return isinstance(decided, dict) and decided.get("until") is False
 
 
 def _inside(path: str, of: str) -> bool:

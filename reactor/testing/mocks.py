@@ -1,0 +1,172 @@
+"""Actions that touch nothing: each answers what a test or a try says it would."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import inspect
+from msgspec.structs import replace
+
+from reactor.engine.failures import retryable
+from reactor.errors import ActionFailed
+from reactor.loading.flowtests import Mock
+from reactor.model.execution import Failure
+from reactor.model.flow import (
+    ActionStep,
+    AnyStep,
+    CallStep,
+    ChooseStep,
+    Flow,
+    GroupStep,
+    ParallelStep,
+    RepeatStep,
+    WaitStep,
+)
+from reactor.plugin.catalog import Catalog
+from reactor.plugin.context import ActionContext
+from reactor.plugin.fields import info
+from reactor.plugin.spec import Spec
+
+CALL = "call"
+NOT_MOCKED = "not_mocked"
+_PLAUSIBLE = {"status": 200}
+Unknown = Callable[[Spec, str], Any]
+
+
+class Mocks(Catalog):
+    """The words of a catalog; whatever reaches outside gives answers instead, by step id.
+
+    The answers of a step are taken one by one, the last one again and again. For a step without
+    any `unknown` is asked: its answer is the output, or it raises `ActionFailed`.
+    """
+
+    def __init__(
+        self, words: Catalog, answers: Mapping[str, Sequence[Mock]], unknown: Unknown
+    ) -> None:
+        super().__init__()
+        self._words = words
+        self._answers = answers
+        self._unknown = unknown
+        self._asked: dict[str, int] = {}
+        self._made: dict[str, Spec] = {}
+
+    def find(self, kind: Literal["source", "action"], word: str) -> Spec | None:
+        """The Spec of a word; an action that reaches outside is a mock of itself."""
+        if kind == "action" and word in self._made:
+            return self._made[word]
+        spec = _CALL if kind == "action" and word == CALL else self._words.find(kind, word)
+        if kind == "source" or spec is None or not spec.outside:
+            return spec
+        self._made[word] = replace(spec, run=self._stand_in(spec))
+        return self._made[word]
+
+    def _stand_in(self, spec: Spec) -> Callable[[Any, ActionContext], Any]:
+        async def run(config: Any, context: ActionContext) -> Any:
+            answers = self._answers.get(context.step)
+            if not answers:
+                return self._unknown(spec, context.step)
+            number = self._asked.get(context.step, 0)
+            self._asked[context.step] = number + 1
+            mock = answers[min(number, len(answers) - 1)]
+            if mock.fails is None:
+                return mock.output
+            raise _failed(mock)
+
+        return run
+
+
+def rehearsed(flow: Flow) -> Flow:
+    """The flow as a test runs it: calls of other flows are actions, and nothing is left to chance.
+
+    It keeps its version: paths, ids and all that is decided are the same.
+    """
+    letter = flow.dead_letter
+    return replace(
+        flow,
+        do=_rehearsed(flow.do),
+        on_error=_rehearsed(flow.on_error),
+        finally_=_rehearsed(flow.finally_),
+        dead_letter=None if letter is None else replace(letter, retry=_sure(letter)),
+    )
+
+
+def example_of(spec: Spec) -> str:
+    """An output that a step of this action might give, as one line of YAML."""
+    return _yaml(_example(None if spec.output is None else info(spec.output), ""))
+
+
+def made_up(spec: Spec) -> Any:
+    """The same as plain data."""
+    return _example(None if spec.output is None else info(spec.output), "")
+
+
+_CALL = Spec(word=CALL, kind="action", config=Any, summary="Another flow.", run=lambda *_: None)
+
+
+def _failed(mock: Mock) -> ActionFailed:
+    fails = mock.fails
+    status = None if fails is None else fails.status
+    kind = (fails and fails.kind) or ("failed" if status is None else "http")
+    message = (fails and fails.message) or ("mocked" if status is None else f"mocked: {status}")
+    output = None if fails is None else fails.output
+    failure = Failure(step=None, kind=kind, message=message, status=status, output=output)
+    error = retryable(failure)
+    if fails is not None and fails.transient is not None:
+        error.transient = fails.transient
+    return error
+
+
+def _sure(step: AnyStep) -> Any:
+    return None if step.retry is None else replace(step.retry, full_jitter=False)
+
+
+def _rehearsed(steps: tuple[AnyStep, ...]) -> tuple[AnyStep, ...]:
+    return tuple(map(_step, steps))
+
+
+def _step(step: AnyStep) -> AnyStep:
+    changed: dict[str, Any] = {"retry": _sure(step), "undo": _rehearsed(step.undo)}
+    if isinstance(step.on_error, tuple):
+        changed["on_error"] = _rehearsed(step.on_error)
+    if isinstance(step, CallStep):
+        kept = {name: getattr(step, name) for name in ActionStep.__struct_fields__ if name in _KEPT}
+        return ActionStep(**{**kept, **changed}, action=CALL, config=step.inputs)
+    if isinstance(step, GroupStep | RepeatStep):
+        changed["do"] = _rehearsed(step.do)
+    elif isinstance(step, ParallelStep):
+        changed["branches"] = tuple((name, _rehearsed(inner)) for name, inner in step.branches)
+    elif isinstance(step, ChooseStep):
+        choices = (replace(choice, do=_rehearsed(choice.do)) for choice in step.choices)
+        changed["choices"] = tuple(choices)
+    elif isinstance(step, WaitStep):
+        changed["notify"] = _rehearsed(step.notify)
+    return replace(step, **changed)
+
+
+_KEPT = frozenset(CallStep.__struct_fields__) - {"flow", "inputs", "detach"}
+
+
+def _example(type_: inspect.Type | None, name: str) -> Any:
+    if isinstance(type_, inspect.Metadata):
+        return _example(type_.type, name)
+    if isinstance(type_, inspect.StructType | inspect.TypedDictType):
+        return {each.encode_name: _example(each.type, each.encode_name) for each in type_.fields}
+    if isinstance(type_, inspect.UnionType):
+        return None if any(isinstance(t, inspect.NoneType) for t in type_.types) else ""
+    if isinstance(type_, inspect.ListType | inspect.VarTupleType):
+        return []
+    if isinstance(type_, inspect.DictType):
+        return {}
+    if isinstance(type_, inspect.StrType):
+        return ""
+    if isinstance(type_, inspect.BoolType):
+        return True
+    if isinstance(type_, inspect.IntType | inspect.FloatType):
+        return _PLAUSIBLE.get(name, 0)
+    return None
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_yaml(each)}" for name, each in value.items()) + "}"
+    return json.dumps(value)
