@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "running:run",
     "check": "checking:check",
     "test": "testing:test",
+    "try": "trying:try_",
     "explain": "checking:explain",
     "emit": "flows:emit",
     "start": "flows:start",
@@ -44,7 +45,7 @@ COMMANDS = {
     "help": "book:help_",
 }
 # Words of the command line that this build does not have yet.
-LATER = frozenset(["try", "replay", "new", "approve", "deny"])
+LATER = frozenset(["replay", "new", "approve", "deny"])
 
 
 class Commands(click.Group):

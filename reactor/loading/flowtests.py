@@ -14,7 +14,7 @@ from reactor.loading.given import Given, Subjects, read_given
 from reactor.loading.report import Report
 from reactor.loading.testwords import FailsWords, FlowTestWords, MockWords
 from reactor.loading.values import ListValue, MapValue, Scalar, Value
-from reactor.model.flow import ActionStep, CallStep, Flow, steps_of
+from reactor.model.flow import ActionStep, AnyStep, CallStep, Flow, steps_of
 from reactor.plugin.decode import decode
 from reactor.problem import Place
 
@@ -84,10 +84,19 @@ def read_tests(
 
 def mockable(flow: Flow) -> Mapping[str, ActionStep | CallStep]:
     """The steps that a mock may stand for, by the name it is called by."""
-    found = {step.id: step for step in steps_of(flow) if isinstance(step, ActionStep | CallStep)}
-    if flow.dead_letter is not None:
-        found["dead_letter"] = flow.dead_letter
-    return found
+    return {
+        name_of(step): step for step in steps_of(flow) if isinstance(step, ActionStep | CallStep)
+    }
+
+
+def name_of(step: AnyStep) -> str:
+    """What a test calls a step."""
+    return "dead_letter" if step.path == "dead_letter" else step.id
+
+
+def mock_of(written: Mapping[str, Any]) -> Mock:
+    """An answer from plain data; InvalidFlow where it is none."""
+    return _answer(decode(written, MockWords))
 
 
 def _read(
@@ -151,7 +160,7 @@ def _mocks(
     if not isinstance(value, MapValue):
         return {}
     steps, found = mockable(flow), {}
-    others = {step.id for step in steps_of(flow)} - steps.keys()
+    others = set(map(name_of, steps_of(flow))) - steps.keys()
     for entry in value.entries:
         name = entry.key.text
         step = steps.get(name)
@@ -168,11 +177,11 @@ def _mocks(
             answers = given if isinstance(given, tuple) else (given,)
             if not answers:
                 context.report.error(entry.value, "a list of mocks has at least one")
-            found[step.id] = tuple(_mock(each) for each in answers)
+            found[step.id] = tuple(_answer(each) for each in answers)
     return found
 
 
-def _mock(words: MockWords) -> Mock:
+def _answer(words: MockWords) -> Mock:
     fails = words.fails
     if isinstance(fails, str):
         return Mock(fails=FailsWords(message=fails))
@@ -187,7 +196,7 @@ def _reaches_outside(step: ActionStep, context: Context) -> bool:
 def _check_expected(value: Value | None, flow: Flow, context: Context) -> None:
     if not isinstance(value, MapValue):
         return
-    known = sorted({step.id for step in steps_of(flow)} | mockable(flow).keys())
+    known = sorted(map(name_of, steps_of(flow)))
     maps = [value]
     executions = value.get("executions")
     if isinstance(executions, ListValue):

@@ -1,6 +1,6 @@
 """Events handed to a world one by one, with what was decided about each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reactor.clock import instant
@@ -10,6 +10,7 @@ from reactor.loading.given import Given
 from reactor.model.event import Event, Receipt, Received
 from reactor.model.execution import State
 from reactor.model.flow import Flow
+from reactor.store import StateValue, Write
 from reactor.testing.world import World
 from reactor.web.admin.wire import Decision
 
@@ -57,6 +58,15 @@ async def offer(world: World, source: str, instance: str, received: Received) ->
         if (row := states.get(started.execution)) is not None and row.state is State.SKIPPED
     }
     return [_settled(one, receipt, skipped) for one in judged]
+
+
+async def remember(world: World, values: Iterable[StateValue]) -> None:
+    """Give a world values of `state`."""
+    shared = world.engine.shared
+    rows = [decided for value in values for decided in shared.decide(value)]
+    if rows:
+        world.store.submit(Write(states=rows), lambda: shared.commit(rows))
+        await world.settle()
 
 
 def received_of(source: str, fields: Mapping[str, Any]) -> Received:

@@ -45,11 +45,10 @@ def told(opened: Open, flow: Flow) -> Told:
     by_path: dict[str, list[Entry]] = {}
     for entry in opened.journal:
         by_path.setdefault(base(entry.path), []).append(entry)
-    for step in steps_of(flow):
-        if step.path in by_path:
-            steps[step.id] = _step(step, by_path[step.path])
-            if step.path == "dead_letter":
-                steps["dead_letter"] = steps[step.id]
+    known = {step.path: step for step in steps_of(flow)}
+    for path, entries in by_path.items():
+        if (step := known.get(path)) is not None:
+            steps["dead_letter" if path == "dead_letter" else step.id] = _step(step, entries)
     return Told(opened, facts, steps)
 
 

@@ -14,9 +14,9 @@ from reactor.loading.values import ListValue, MapValue, Scalar, Value, plain
 from reactor.model.flow import Flow
 from reactor.plugin.spec import Spec
 from reactor.problem import Problem
-from reactor.store import StateValue, Write
+from reactor.store import StateValue
 from reactor.testing.compare import Difference, differences, nearest, shown
-from reactor.testing.happening import happen, moment
+from reactor.testing.happening import happen, moment, remember
 from reactor.testing.mocks import NOT_MOCKED, Mocks, example_of, rehearsed
 from reactor.testing.story import Told, emitted, not_reached, told, undone
 from reactor.testing.world import HandClock, World
@@ -88,7 +88,8 @@ class _Scene:
 
     async def play(self) -> None:
         """Let everything that is given happen, and the retries pass that follow."""
-        await self._remember(self._test.state)
+        state = (row for name, value in self._test.state.items() for row in _rows(name, value))
+        await remember(self._world, state)
         items = self._test.written.get("given")
         places = items.items if isinstance(items, ListValue) else ()
         for given, place in zip(self._test.given, places, strict=True):
@@ -97,14 +98,6 @@ class _Scene:
             found = await happen(self._world, self._flow, given)
             self.decisions = found or self.decisions
         await self._world.pass_pauses()
-
-    async def _remember(self, values: Mapping[str, Any]) -> None:
-        engine = self._world.engine
-        rows = [row for name, value in values.items() for row in _rows(name, value)]
-        rows = [decided for row in rows for decided in engine.shared.decide(row)]
-        if rows:
-            self._world.store.submit(Write(states=rows), lambda: engine.shared.commit(rows))
-            await self._world.settle()
 
     async def _reach(self, given: Given) -> None:
         """Turn the clock to where the item stands; without `at` it follows what went before."""

@@ -196,7 +196,7 @@ class World:
     async def advance_to(self, end_ms: int) -> None:
         """Let time pass until the clock shows this."""
         await self._due()
-        while (next_ms := await self._next_ms(end_ms)) is not None:
+        while (next_ms := await self.next_due(end_ms)) is not None:
             self.clock.turn(next_ms - self.clock.now_ms())
             await self._due()
         self.clock.turn(end_ms - self.clock.now_ms())
@@ -227,7 +227,7 @@ class World:
         """The states of all executions, in the order in which they were accepted."""
         return [execution.state.word for execution in await self.executions(flow)]
 
-    async def _next_ms(self, end_ms: int) -> int | None:
+    async def next_due(self, end_ms: int) -> int | None:
         """When something is due next; what was due and waits for a slot is not due again."""
         now_ms = self.clock.now_ms()
         times = [due_ms for due_ms, _ in await self.store.due(end_ms, limit=MOST_TURNS)]
@@ -360,9 +360,7 @@ def _pauses(journal: Iterable[Entry]) -> Iterable[int]:
     for entry in journal:
         if entry.kind == "done":
             due = {path: ms for path, ms in due.items() if not _inside(path, entry.path)}
-        elif entry.kind == "attempt":
-            due[entry.path] = entry.value["due"]
-        elif entry.kind == "chose" and _goes_on(entry.value):
+        elif entry.kind == "attempt" or (entry.kind == "chose" and _goes_on(entry.value)):
             due[entry.path] = entry.value["due"]
     return due.values()
 
