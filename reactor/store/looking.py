@@ -1,12 +1,12 @@
 """A state folder read beside the daemon that may work in it: nothing is written, nothing locked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Error as SqliteError
 
 from reactor.errors import NotFound, StorageFailed
-from reactor.store import Query, StateValue, Unwanted, reads
+from reactor.store import Query, StateValue, Unwanted, Version, reads
 from reactor.store.blobs import Blobs
 from reactor.store.history import SqliteHistory, unwanted_events
 from reactor.store.reader import Reader
@@ -26,6 +26,10 @@ class Look:
     async def unwanted(self, query: Query) -> list[Unwanted]:
         """Events that no flow wanted, newest first, as far as they are kept."""
         return await self._reader.run(unwanted_events, query)
+
+    async def versions(self, hashes: Sequence[str]) -> list[Version]:
+        """Flow versions by their hash."""
+        return await self._reader.run(reads.versions, hashes)
 
 
 @contextmanager

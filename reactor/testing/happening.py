@@ -29,10 +29,13 @@ async def happen(world: World, flow: Flow, given: Given) -> list[Decision]:
     if given.event is None:
         return []
     received = received_of(given.source, given.event)
-    return await offer(world, given.source, given.instance, received)
+    decided, _ = await offer(world, given.source, given.instance, received)
+    return decided
 
 
-async def offer(world: World, source: str, instance: str, received: Received) -> list[Decision]:
+async def offer(
+    world: World, source: str, instance: str, received: Received
+) -> tuple[list[Decision], Receipt]:
     """Hand an event over; what each trigger that hears it decided, with the values it saw."""
     now_ms = world.clock.now_ms()
     event = Event(
@@ -57,7 +60,7 @@ async def offer(world: World, source: str, instance: str, received: Received) ->
         for started in receipt.executions
         if (row := states.get(started.execution)) is not None and row.state is State.SKIPPED
     }
-    return [_settled(one, receipt, skipped) for one in judged]
+    return [_settled(one, receipt, skipped) for one in judged], receipt
 
 
 async def remember(world: World, values: Iterable[StateValue]) -> None:

@@ -1,7 +1,7 @@
 """Actions that touch nothing: each answers what a test or a try says it would."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import inspect
@@ -31,23 +31,24 @@ CALL = "call"
 NOT_MOCKED = "not_mocked"
 _PLAUSIBLE = {"status": 200}
 Unknown = Callable[[Spec, str], Any]
+# Whose answers they are (a step's, or a step's in one execution), and the answers in order.
+Answers = Callable[[ActionContext], tuple[Hashable, Sequence[Mock]]]
 
 
 class Mocks(Catalog):
-    """The words of a catalog; whatever reaches outside gives answers instead, by step id.
+    """The words of a catalog; whatever reaches outside gives answers instead.
 
-    The answers of a step are taken one by one, the last one again and again. For a step without
-    any `unknown` is asked: its answer is the output, or it raises `ActionFailed`.
+    `answers` finds those of a step by what it is called with: they are taken one by one, the last
+    one again and again. For a step without any `unknown` is asked: its answer is the output, or it
+    raises `ActionFailed`.
     """
 
-    def __init__(
-        self, words: Catalog, answers: Mapping[str, Sequence[Mock]], unknown: Unknown
-    ) -> None:
+    def __init__(self, words: Catalog, answers: Answers, unknown: Unknown) -> None:
         super().__init__()
         self._words = words
         self._answers = answers
         self._unknown = unknown
-        self._asked: dict[str, int] = {}
+        self._asked: dict[Hashable, int] = {}
         self._made: dict[str, Spec] = {}
 
     def find(self, kind: Literal["source", "action"], word: str) -> Spec | None:
@@ -62,17 +63,22 @@ class Mocks(Catalog):
 
     def _stand_in(self, spec: Spec) -> Callable[[Any, ActionContext], Any]:
         async def run(config: Any, context: ActionContext) -> Any:
-            answers = self._answers.get(context.step)
+            whose, answers = self._answers(context)
             if not answers:
                 return self._unknown(spec, context.step)
-            number = self._asked.get(context.step, 0)
-            self._asked[context.step] = number + 1
+            number = self._asked.get(whose, 0)
+            self._asked[whose] = number + 1
             mock = answers[min(number, len(answers) - 1)]
             if mock.fails is None:
                 return mock.output
             raise _failed(mock)
 
         return run
+
+
+def by_step(answers: Mapping[str, Sequence[Mock]]) -> Answers:
+    """Answers by step id, in turn whatever execution asks."""
+    return lambda context: (context.step, answers.get(context.step, ()))
 
 
 def rehearsed(flow: Flow) -> Flow:
@@ -160,7 +166,7 @@ def _example(type_: inspect.Type | None, name: str) -> Any:
     if isinstance(type_, inspect.StrType):
         return ""
     if isinstance(type_, inspect.BoolType):
-        return True
+        return False
     if isinstance(type_, inspect.IntType | inspect.FloatType):
         return _PLAUSIBLE.get(name, 0)
     return None

@@ -96,7 +96,7 @@ def _step(step: AnyStep, entries: list[Entry]) -> dict[str, Any]:
     rounds = entries if step.each is None else _of_items(entries)
     done = [entry for entry in entries if entry.kind == "done"]
     times = _times(rounds)
-    result: dict[str, Any] = {**_NOTHING, "status": "waiting", "times": times}
+    result: dict[str, Any] = {**_NOTHING, "path": step.path, "status": "waiting", "times": times}
     did = [entry for entry in rounds if entry.kind == "done"]
     result["rounds"] = sum(entry.value["status"] != "skipped" for entry in did)
     if done:

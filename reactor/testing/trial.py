@@ -16,10 +16,11 @@ from reactor.plugin.spec import Spec
 from reactor.problem import Problem
 from reactor.store import StateValue
 from reactor.testing.compare import Difference, differences, nearest, shown
+from reactor.testing.handclock import HandClock
 from reactor.testing.happening import happen, moment, remember
-from reactor.testing.mocks import NOT_MOCKED, Mocks, example_of, rehearsed
+from reactor.testing.mocks import NOT_MOCKED, Mocks, by_step, example_of, rehearsed
 from reactor.testing.story import Told, emitted, not_reached, told, undone
-from reactor.testing.world import HandClock, World
+from reactor.testing.world import World
 from reactor.units import format_duration, parse_duration
 from reactor.web.admin.wire import Decision
 
@@ -51,7 +52,7 @@ async def run_test(test: FlowTest, loading: Loading) -> Verdict:
     world = World(
         flow,
         loading=loading,
-        acting=Mocks(loading.catalog, test.mocks, unknown),
+        acting=Mocks(loading.catalog, by_step(test.mocks), unknown),
         clock=HandClock(test.now_ms),
         secrets=lambda name: f"secret-{name}",
         env=test.env,

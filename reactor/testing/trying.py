@@ -15,10 +15,11 @@ from reactor.model.flow import Flow, Trigger, WaitStep, steps_of
 from reactor.plugin.spec import Spec
 from reactor.store import StateValue
 from reactor.testing.conditions import Asked, of_steps, of_trigger
+from reactor.testing.handclock import HandClock
 from reactor.testing.happening import happen, offer, remember
-from reactor.testing.mocks import Mocks, made_up, rehearsed
+from reactor.testing.mocks import Mocks, by_step, made_up, rehearsed
 from reactor.testing.story import Told, told
-from reactor.testing.world import HandClock, World
+from reactor.testing.world import World
 from reactor.web.admin.wire import Decision
 
 MOST_STOPS = 1000
@@ -70,7 +71,7 @@ async def walk(attempt: Attempt, loading: Loading) -> Tried:
     world = World(
         flow,
         loading=loading,
-        acting=Mocks(loading.catalog, attempt.answers, unknown),
+        acting=Mocks(loading.catalog, by_step(attempt.answers), unknown),
         ticking=False,
         clock=HandClock(attempt.now_ms),
         secrets=lambda name: f"secret-{name}",
@@ -86,7 +87,7 @@ async def walk(attempt: Attempt, loading: Loading) -> Tried:
             start = StartWords(trigger=trigger.id, data=received.data or {})
             decisions = await happen(world, flow, Given(place=flow.place, start=start))
         else:
-            decisions = await offer(world, trigger.source, trigger.instance, received)
+            decisions, _ = await offer(world, trigger.source, trigger.instance, received)
         await _pass_waits(world, flow)
         view = view_of(received, source=trigger.source, event_id="", time_ms=attempt.now_ms)
         runs = []

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Self
 
+from reactor.daemon.outside import Opened
 from reactor.daemon.sources import Sources, SourceWorld
 from reactor.engine.core import Engine, Outside
 from reactor.engine.intake import Limits
@@ -22,36 +23,11 @@ from reactor.problem import render_text
 from reactor.secrets import Redactor
 from reactor.store import Open, Query, Version
 from reactor.store.sqlite import SqliteStore, open_memory
+from reactor.testing.handclock import HandClock, Sleepers
 from reactor.units import parse_duration
 
-BEGIN_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 MOST_TURNS = 100_000
 MOST_PAUSES = 10_000
-
-
-class HandClock:
-    """A clock that stands still until it is turned."""
-
-    def __init__(self, now_ms: int = BEGIN_MS) -> None:
-        self._now_ms = now_ms
-        self._passed_ms = 0
-
-    def now_ms(self) -> int:
-        """Milliseconds since 1970."""
-        return self._now_ms
-
-    def monotonic_secs(self) -> float:
-        """Seconds that only grow."""
-        return self._passed_ms / 1000
-
-    def turn(self, ms: int) -> None:
-        """Let time pass."""
-        self._now_ms += ms
-        self._passed_ms += ms
-
-    def jump(self, ms: int) -> None:
-        """Set the wall clock, as an administrator would; no time passes."""
-        self._now_ms += ms
 
 
 class World:
@@ -100,7 +76,8 @@ class World:
         self._limits = limits or Limits()
         self._held = held
         self._failure: StorageFailed | None = None
-        self._sleepers = _Sleepers(self.clock)
+        self._sleepers = Sleepers(self.clock)
+        self._opened = Opened()
         self._supervisor: Supervisor
         self._sources: Sources
         self.store: SqliteStore
@@ -118,7 +95,7 @@ class World:
             redact=self._redactor.redact,
             network=Network(),
             files=Files(base="."),
-            shared=_Opened(),
+            shared=self._opened,
             connection=_no_connection,
             limits=self._limits,
             say=self._say,
@@ -140,6 +117,7 @@ class World:
     async def __aexit__(self, *error: object) -> None:
         await self._supervisor.close()
         await self.engine.stop(limit_secs=0)
+        await self._opened.close()
         if self._given is None:
             await self.store.close(clean=True)
 
@@ -290,56 +268,6 @@ def _secrets(known: Mapping[str, str]) -> Callable[[str], str]:
             raise NotFound(f"there is no secret {name!r}") from None
 
     return find
-
-
-class _Opened:
-    """Things opened once, for the life of the world."""
-
-    def __init__(self) -> None:
-        self._things: dict[str, Any] = {}
-
-    async def __call__(
-        self, key: str, open_: Callable[[], AbstractAsyncContextManager[Any]]
-    ) -> Any:
-        if key not in self._things:
-            self._things[key] = await open_().__aenter__()
-        return self._things[key]
-
-
-class _Sleepers:
-    """Sources that wait for the clock to be turned."""
-
-    def __init__(self, clock: HandClock) -> None:
-        self._clock = clock
-        self._asleep: dict[asyncio.Future[None], tuple[int, int]] = {}
-
-    async def wait_until(self, ms: int) -> None:
-        """Return when the clock shows this time, or was set back meanwhile."""
-        now_ms = self._clock.now_ms()
-        if ms <= now_ms:
-            return
-        asleep: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._asleep[asleep] = (now_ms, ms)
-        try:
-            await asleep
-        finally:
-            self._asleep.pop(asleep, None)
-
-    async def nap(self, secs: float) -> None:
-        """Return when so much time has passed."""
-        await self.wait_until(self._clock.now_ms() + round(secs * 1000))
-
-    def times(self) -> list[int]:
-        """When each of them wants to wake."""
-        return [until_ms for _, until_ms in self._asleep.values()]
-
-    def wake(self) -> None:
-        """Wake those whose time has come, or whose clock was set back."""
-        now_ms = self._clock.now_ms()
-        for asleep, (since_ms, until_ms) in list(self._asleep.items()):
-            if not since_ms <= now_ms < until_ms:
-                del self._asleep[asleep]
-                asleep.set_result(None)
 
 
 class _NoRoutes:
