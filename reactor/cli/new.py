@@ -63,7 +63,7 @@ def _write(file: Path, text: str, name: str) -> None:
 
     loading = read_loading()
     wrong = load_text(text, str(file), loading).problems
-    if wrong:
+    if any(problem.severity == "error" for problem in wrong):
         raise InvalidFlow(f"{name!r} is no name for a flow: {wrong[0].message}")
     others = read_files([file.parent], loading=loading) if file.parent.is_dir() else []
     for other in others:

@@ -9,13 +9,13 @@ from reactor.errors import BadConfig, InvalidFlow, NotFound
 from reactor.loading.load import (
     Loaded,
     Loading,
+    file_of_tests,
+    files_of_tests,
     flow_file,
     flow_files,
     is_tests_file,
     load_bytes,
     load_tests,
-    test_files,
-    tests_file,
 )
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
@@ -62,14 +62,14 @@ def read_files(
         if not path.exists():
             raise NotFound(f"there is no file or folder {path}")
         files = flow_files(path) if path.is_dir() else [path]
-        files += test_files(path) if tests and path.is_dir() else []
+        files += files_of_tests(path) if tests and path.is_dir() else []
         for file in files:
             if tests and is_tests_file(file):
                 _read_beside(file, loading, found)
                 continue
             loaded = load_bytes(_content(file), str(file), loading)
             found.setdefault(file.absolute(), loaded)
-            beside = tests_file(file) if tests else None
+            beside = file_of_tests(file) if tests else None
             if beside is not None and not path.is_dir():
                 _read_beside(beside, loading, found)
     return list(found.values())

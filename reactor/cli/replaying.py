@@ -1,7 +1,6 @@
 """The command that runs stored events through a flow again, or says what that would change."""
 
 import asyncio
-import logging
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from reactor.cli.output import Progress, one_line, paint, print_json, say, when
 from reactor.clock import SystemClock, instant
 from reactor.errors import ReactorError
 from reactor.ids import id_text
+from reactor.logs import silenced
 
 _DECISIONS = ("started", "held", "stopped", "duplicate", "busy", "refused", "error")
 
@@ -40,7 +40,6 @@ def replay(flow: str, since: str, decision: str | None, dry_run: bool, diff: boo
     from reactor.testing.past import past
     from reactor.web.admin.choosing import since as since_ms
 
-    logging.getLogger("reactor").setLevel(logging.CRITICAL)
     found, loading = read_flow(flow), read_loading()
     clock = SystemClock()
     with look(chosen().state) as stored:
@@ -58,7 +57,8 @@ def _rehearse(
 ) -> int:
     from reactor.testing.replaying import replay as replayed
 
-    found = asyncio.run(replayed(flow, events, loading, state=state))
+    with silenced():  # how the flow fails is in what is printed
+        found = asyncio.run(replayed(flow, events, loading, state=state))
     changed = [one for one in found if one.changes]
     for one in changed if only_changed else found:
         if chosen().json:
@@ -89,7 +89,8 @@ def _run(flow: str, events: list[Any]) -> int:
             if chosen().json:
                 print_json({"replay_of": event, **receipt})
             else:
-                say(f"{event}  {receipt['execution'] or 'started nothing'}")
+                started = ", ".join(each["execution"] for each in receipt["executions"])
+                say(f"{event}  {started or 'started nothing'}")
     if not events and not chosen().json:
         say("no event of this flow is stored since then")
     return ReactorError.exit_code if failed else 0

@@ -1,7 +1,6 @@
 """The command that runs the tests of flows."""
 
 import asyncio
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from reactor.cli.options import chosen
 from reactor.cli.output import print_json, say
 from reactor.clock import SystemClock
 from reactor.errors import InvalidFlow, NotFound, ReactorError, UsageError
+from reactor.logs import silenced
 
 
 @command("test", "reactor test", "reactor test flows/orders.yaml -k twice", "reactor test --junit "
@@ -36,7 +36,8 @@ def test(paths: tuple[Path, ...], part: str | None, junit_file: Path | None) -> 
         raise NotFound(f"no test has {part!r} in its name")
     clock = SystemClock()
     began = clock.monotonic_secs()
-    verdicts = asyncio.run(_run(found, loading, clock))
+    with silenced():  # how a flow fails is in its verdict
+        verdicts = asyncio.run(_run(found, loading, clock))
     secs = clock.monotonic_secs() - began
     if chosen().json:
         for each in verdicts:
@@ -54,8 +55,6 @@ async def _run(tests: Sequence[Any], loading: Any, clock: SystemClock) -> list[A
     from reactor.testing.junit import Timed
     from reactor.testing.trial import run_test
 
-    # What a failing flow logs is in the verdict.
-    logging.getLogger("reactor").setLevel(logging.CRITICAL)
     found = []
     for each in tests:
         began = clock.monotonic_secs()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -17,6 +16,7 @@ from reactor.cli.output import one_line, paint, print_json, say
 from reactor.clock import SystemClock
 from reactor.errors import InvalidFlow, NotFound, UsageError
 from reactor.ids import parse_id
+from reactor.logs import silenced
 from reactor.units import format_duration
 
 _MARKS = {"ok": "✓", "failed": "✗", "cancelled": "✗", "skipped": "-"}
@@ -44,8 +44,6 @@ def try_(flow: str, event_: str, trigger: str | None, mocks: tuple[str, ...]) ->
     from reactor.cli.reading import read_flow, read_loading
     from reactor.testing.trying import Attempt, walk
 
-    # What the flow logs and how it fails is in what is printed.
-    logging.getLogger("reactor").setLevel(logging.CRITICAL)
     found, loading = read_flow(flow), read_loading()
     received, instance = _event(event_)
     chosen_ = _trigger(found, trigger, instance)
@@ -56,9 +54,10 @@ def try_(flow: str, event_: str, trigger: str | None, mocks: tuple[str, ...]) ->
         received=received if instance else _received(chosen_.source, received),
         now_ms=now_ms,
         state=_state(now_ms),
-        answers=dict(_mock(found, each) for each in mocks),
+        answers=dict(_mock(found, loading.catalog, each) for each in mocks),
     )
-    tried = asyncio.run(walk(attempt, loading))
+    with silenced():  # how the flow fails is in what is printed
+        tried = asyncio.run(walk(attempt, loading))
     if chosen().json:
         print_json(_as_json(attempt, tried))
     else:
@@ -131,13 +130,13 @@ def _state(now_ms: int) -> list[Any]:
         return []
 
 
-def _mock(flow: Any, text: str) -> tuple[str, Any]:
+def _mock(flow: Any, catalog: Any, text: str) -> tuple[str, Any]:
     from reactor.loading.flowtests import Mock, mock_of, mockable
 
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--mock {text!r}: give STEP=JSON")
-    steps = mockable(flow)
+    steps = mockable(flow, catalog)
     if name not in steps:
         have = ", ".join(steps) or "none"
         raise NotFound(f"flow {flow.name!r} has no step {name!r} to mock: {have}")

@@ -2,20 +2,23 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any
 
 from msgspec import Struct
 
 from reactor.clock import to_ms
 from reactor.expr.scope import Scope
-from reactor.loading.configs import unknown_key
+from reactor.loading.configs import Unknown
 from reactor.loading.context import Context
 from reactor.loading.given import Given, Subjects, read_given
 from reactor.loading.report import Report
 from reactor.loading.testwords import FailsWords, FlowTestWords, MockWords
-from reactor.loading.values import ListValue, MapValue, Scalar, Value
+from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value
 from reactor.model.flow import ActionStep, AnyStep, CallStep, Flow, steps_of
+from reactor.plugin.catalog import Catalog
 from reactor.plugin.decode import decode
+from reactor.plugin.fields import names_of
 from reactor.problem import Place
 
 TEST_BEGINS_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -82,14 +85,12 @@ def read_tests(
     return tuple(found)
 
 
-def mockable(flow: Flow) -> Mapping[str, ActionStep | CallStep]:
-    """The steps that a mock may stand for, by the name it is called by."""
-    return {
-        name_of(step): step for step in steps_of(flow) if isinstance(step, ActionStep | CallStep)
-    }
+def mockable(flow: Flow, catalog: Catalog) -> Mapping[str, AnyStep]:
+    """The steps that a mock may stand for, by what a test calls them: they reach outside."""
+    return {called(step): step for step in steps_of(flow) if _reaches_outside(step, catalog)}
 
 
-def name_of(step: AnyStep) -> str:
+def called(step: AnyStep) -> str:
     """What a test calls a step."""
     return "dead_letter" if step.path == "dead_letter" else step.id
 
@@ -104,7 +105,7 @@ def _read(
 ) -> FlowTest | None:
     report = context.report
     before = report.errors
-    read = context.shape(value, FlowTestWords, "a test", Scope({}))
+    read = context.shape(value, FlowTestWords, "a test", Scope({}), _in_mock(report))
     now_ms = _moment(value.get("now"), report)
     flow = _flow_of(value, flows, report)
     if flow is None:
@@ -126,6 +127,20 @@ def _read(
         written=value,
         text=text,
     )
+
+
+def _in_mock(report: Report) -> Unknown:
+    """Explain the result of a step that was written where the mock of it stands."""
+
+    def explain(entry: Entry, value: MapValue, known: list[str]) -> bool:
+        if known != list(names_of(MockWords)) or (value.names and set(value.names) & set(known)):
+            return False
+        shown = ", ".join(f"{name}: …" for name in value.names)
+        message = f"what the step gives stands under output: {{output: {{{shown}}}}}"
+        report.error(value.first, message)
+        return True
+
+    return explain
 
 
 def _flow_of(value: MapValue, flows: Mapping[str, Flow], report: Report) -> Flow | None:
@@ -159,19 +174,18 @@ def _mocks(
 ) -> dict[str, tuple[Mock, ...]]:
     if not isinstance(value, MapValue):
         return {}
-    steps, found = mockable(flow), {}
-    others = set(map(name_of, steps_of(flow))) - steps.keys()
+    steps, found = mockable(flow, context.loading.catalog), {}
+    others = {called(step): step for step in steps_of(flow)}
     for entry in value.entries:
         name = entry.key.text
         step = steps.get(name)
         if step is None and name in others:
-            message = f"step '{name}' is real in tests: only an action or a call is mocked"
+            what = others[name]
+            word = f" ({what.action})" if isinstance(what, ActionStep) else ""
+            message = f"step '{name}'{word} touches nothing outside: it is real in tests"
             context.report.error(entry.key, message)
         elif step is None:
-            _unknown_step(entry.key, sorted(steps), context.report, "the steps of the flow")
-        elif isinstance(step, ActionStep) and not _reaches_outside(step, context):
-            message = f"step '{name}' ({step.action}) touches nothing outside: it is real in tests"
-            context.report.error(entry.key, message)
+            _unknown_step(entry.key, sorted(steps), context.report)
         elif read is not None:
             given = read.mock[name]
             answers = given if isinstance(given, tuple) else (given,)
@@ -188,15 +202,17 @@ def _answer(words: MockWords) -> Mock:
     return Mock(words.output, None if fails is None else decode(fails, FailsWords))
 
 
-def _reaches_outside(step: ActionStep, context: Context) -> bool:
-    spec = context.loading.catalog.find("action", step.action)
+def _reaches_outside(step: AnyStep, catalog: Catalog) -> bool:
+    if not isinstance(step, ActionStep):
+        return isinstance(step, CallStep)
+    spec = catalog.find("action", step.action)
     return spec is None or spec.outside
 
 
 def _check_expected(value: Value | None, flow: Flow, context: Context) -> None:
     if not isinstance(value, MapValue):
         return
-    known = sorted(map(name_of, steps_of(flow)))
+    known = sorted(map(called, steps_of(flow)))
     maps = [value]
     executions = value.get("executions")
     if isinstance(executions, ListValue):
@@ -209,7 +225,7 @@ def _check_expected(value: Value | None, flow: Flow, context: Context) -> None:
         if isinstance(steps := one.get("steps"), MapValue):
             for entry in steps.entries:
                 if entry.key.text not in known:
-                    _unknown_step(entry.key, known, context.report, "the steps of the flow")
+                    _unknown_step(entry.key, known, context.report)
     _check_names(value.get("undone"), known, context.report)
 
 
@@ -220,10 +236,15 @@ def _check_names(value: Value | None, known: list[str], report: Report) -> None:
         report.error(value, "undone is a list of step ids")
         return
     for item in value.items:
-        if not isinstance(item, Scalar) or item.text not in known:
-            report.error(item, f"no step of the flow is called so: it has {', '.join(known)}")
+        if not isinstance(item, Scalar):
+            report.error(item, "undone is a list of step ids")
+        elif item.text not in known:
+            _unknown_step(item, known, report)
 
 
-def _unknown_step(key: Scalar, known: list[str], report: Report, where: str) -> None:
-    message, repaired = unknown_key(key, known, where, report)
-    report.error(key, message.replace("no key", "no step"), repaired=repaired)
+def _unknown_step(name: Scalar, known: list[str], report: Report) -> None:
+    guess = next(iter(get_close_matches(name.text, known, 1)), None)
+    message = f"the flow has no step '{name.text}'"
+    message += f"; did you mean {guess}" if guess else f": it has {', '.join(known) or 'none'}"
+    repaired = report.with_text(name.at, guess) if guess else None
+    report.error(name, message, repaired=repaired)

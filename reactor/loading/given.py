@@ -10,7 +10,7 @@ from reactor.expr.scope import Scope
 from reactor.loading.configs import measure
 from reactor.loading.context import Context
 from reactor.loading.testwords import PersonWords, StartWords
-from reactor.loading.values import Entry, ListValue, MapValue, Value, plain
+from reactor.loading.values import Entry, ListValue, MapValue, Value, inside, plain
 from reactor.model.flow import Flow, Trigger, WaitStep, steps_of
 from reactor.plugin.catalog import Catalog
 from reactor.problem import Place
@@ -114,6 +114,10 @@ def _happening(
     name = entry.key.text
     if name == "start" and "start" not in subjects.triggers:
         start = context.shape(_map(entry.value), StartWords, "start", Scope({}))
+        known = [trigger.id for trigger in subjects.flow.triggers]
+        if start is not None and start.trigger not in (None, *known):
+            message = f"the flow has no trigger '{start.trigger}': it has {', '.join(known)}"
+            context.report.error(inside(entry.value, ("trigger",)), message)
         return None if start is None else Given(place=place, at_ms=at_ms, start=start)
     found = subjects.find(name)
     if found is None:

@@ -77,7 +77,7 @@ def load_tests(content: bytes, file: str, flows: Sequence[Flow], loading: Loadin
     return Loaded(file, (), report.problems, () if report.failed else tests)
 
 
-def tests_file(flows: Path) -> Path | None:
+def file_of_tests(flows: Path) -> Path | None:
     """The file with tests beside a file of flows, if there is one."""
     found = (flows.with_name(flows.stem + suffix) for suffix in TEST_SUFFIXES)
     return next((path for path in found if path.is_file()), None)
@@ -116,7 +116,7 @@ def flow_files(folder: Path) -> list[Path]:
     return [path for path in _yaml_files(folder) if not is_tests_file(path)]
 
 
-def test_files(folder: Path) -> list[Path]:
+def files_of_tests(folder: Path) -> list[Path]:
     """The files with tests below a folder."""
     return [path for path in _yaml_files(folder) if is_tests_file(path)]
 

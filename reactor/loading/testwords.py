@@ -92,6 +92,7 @@ class FlowTestWords(Config, frozen=True):
     """One test of a flow."""
 
     name: Annotated[str, literal("What it shows.", "a push is told once")]
+    expect: Annotated[ExpectWords, literal("What must be true at the end.")]
     flow: Annotated[str | None, literal("Of which flow, where the file beside has several.")] = None
     now: Annotated[str | None, literal("What the clock shows when it begins.")] = None
     state: Annotated[Mapping[str, Any], literal("Values of state before; a map: by key.")] = {}
@@ -104,7 +105,6 @@ class FlowTestWords(Config, frozen=True):
         Mapping[str, MockWords | tuple[MockWords, ...]],
         literal("What steps give instead of reaching outside.", {"notify": {"output": 1}}),
     ] = {}
-    expect: Annotated[ExpectWords | None, literal("What must be true at the end.")] = None
 
 
 class PersonWords(Config, frozen=True):

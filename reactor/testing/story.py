@@ -11,6 +11,7 @@ from reactor.model.flow import ActionStep, AnyStep, Flow, steps_of
 from reactor.store import Open
 
 _ROUND = re.compile("[@~]")
+_NUMBER = re.compile("[0-9]+")
 _LAST_ROUND = re.compile("(~[0-9]+)?@[0-9]+$")
 _NOTHING = {"status": "none", "attempts": 0, "times": [], "input": None}
 _NOTHING |= {"output": None, "error": None, "rounds": 0}
@@ -105,7 +106,8 @@ def _step(step: AnyStep, entries: list[Entry]) -> dict[str, Any]:
         ready = (entry.value["input"] for entry in entries if entry.kind == "ready")
         result |= {"input": next(ready, None), "attempts": len(times)}
     if step.each is not None:
-        result["input"] = [entry.value["input"] for entry in did]
+        in_order = sorted(did, key=lambda entry: [int(n) for n in _NUMBER.findall(entry.path)])
+        result["input"] = [entry.value["input"] for entry in in_order]
     return result
 
 
