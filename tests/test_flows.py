@@ -26,12 +26,11 @@ def loaded_files():
     for path in flow_files(FLOWS):
         loaded = load_bytes(path.read_bytes(), path.name, LOADING)
         beside = file_of_tests(path)
-        more = ()
+        yield loaded.flows, loaded.tests
         if beside is not None:
             found = load_tests(beside.read_bytes(), beside.name, loaded.flows, LOADING)
             assert found.problems == ()
-            more = found.tests
-        yield loaded.flows, (*loaded.tests, *more)
+            yield (), found.tests
 
 
 FILES = list(loaded_files())

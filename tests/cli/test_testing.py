@@ -2,7 +2,7 @@
 
 import json
 import re
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -109,7 +109,7 @@ def test_a_report_for_continuous_integration(flows, tmp_path):
 
     ran = run("test", "--flows", str(flows), "--junit", str(report))
 
-    suite = ElementTree.parse(report).getroot()[0]
+    suite = ET.parse(report).getroot()[0]
     assert ran.code == 1
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     cases = {case.get("name"): case for case in suite}

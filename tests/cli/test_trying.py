@@ -12,7 +12,7 @@ from reactor.model.event import Received
 from reactor.plugin.catalog import Catalog
 from reactor.store.sqlite import open_sqlite
 from reactor.testing import HandClock, World
-from reactor.testing.mocks import Mocks, by_step
+from reactor.testing.mocks import Mocks, by_step, made_up
 from tests.cli.conftest import run
 from tests.web.admin.daemon import serving
 
@@ -76,7 +76,7 @@ def test_a_try_walks_to_the_end(flows):
     assert "execution  ok, 1h later" in ran.lines
     assert "  output   201" in ran.lines
     assert '      input   {"post": "http://books.test/", "json": 7}' in ran.lines
-    assert "      steps.book.output.status  = 201" in ran.lines
+    assert "          steps.book.output.status  = 201" in ran.lines
 
 
 def test_a_result_that_nobody_knows_is_made_up(flows):
@@ -161,7 +161,7 @@ def state(flows):
         answers = {"book": (Mock(output={"status": 201}),)}
         clock = HandClock()
         store = await open_sqlite(folder, on_failure=refuse, clock=clock, threads=False)
-        acting = Mocks(Catalog(), by_step(answers), lambda spec, step: None)
+        acting = Mocks(Catalog(), by_step(answers), lambda spec, _: made_up(spec))
         async with World(FLOW, store=store, clock=clock, acting=acting) as world:
             for total in (5, 20, 30, "many"):
                 await world.advance("1m")

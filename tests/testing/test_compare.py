@@ -1,6 +1,6 @@
 """Expectations against what was found: what is the same, and how a difference is told."""
 
-import datetime
+import datetime as dt
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reactor.loading.values import from_plain
 from reactor.testing.compare import differences, same
 
-NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
+NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
