@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from reactor.daemon.outside import Opened
 from reactor.daemon.sources import Sources, SourceWorld
+from reactor.engine.aftermath import Say, log_line
 from reactor.engine.core import Engine, Outside
 from reactor.engine.intake import Limits
-from reactor.engine.runner import Say, log_line
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import InvalidFlow, NotFound, StorageFailed
 from reactor.loading.load import Loading, load_document, load_text
