@@ -10,7 +10,7 @@ from reactor.expr.scope import Scope
 from reactor.loading.configs import measure
 from reactor.loading.context import Context
 from reactor.loading.testwords import PersonWords, StartWords
-from reactor.loading.values import Entry, ListValue, MapValue, Value, inside, plain
+from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value, inside, plain
 from reactor.model.flow import Flow, Trigger, WaitStep, steps_of
 from reactor.plugin.catalog import Catalog
 from reactor.problem import Place
@@ -102,10 +102,24 @@ def _item(value: Value, subjects: Subjects, context: Context) -> Given | None:
         return Given(place=place, at_ms=at_ms)
     if others[0].key.text in _PERSON:
         person = context.shape(value, PersonWords, others[0].key.text, Scope({}))
-        return None if person is None else Given(place=place, at_ms=at_ms, person=person)
+        if person is None or not _is_asked(others[0], subjects.flow, context):
+            return None
+        return Given(place=place, at_ms=at_ms, person=person)
     for entry in others[1:]:
         report.error(entry.key, "one item is one thing that happens: make it an item of its own")
     return _happening(others[0], at_ms, place, subjects, context)
+
+
+def _is_asked(entry: Entry, flow: Flow, context: Context) -> bool:
+    """Whether the step that somebody answers asks for an answer."""
+    asking = [
+        step.id for step in steps_of(flow) if isinstance(step, WaitStep) and step.form == "approval"
+    ]
+    if isinstance(entry.value, Scalar) and entry.value.text in asking:
+        return True
+    have = f"it has {', '.join(asking)}" if asking else "the flow has none"
+    context.report.error(entry.value, f"this is no step that waits for approval: {have}")
+    return False
 
 
 def _happening(
