@@ -84,11 +84,13 @@ def by_step(answers: Mapping[str, Sequence[Mock]]) -> Answers:
 def rehearsed(flow: Flow) -> Flow:
     """The flow as a test runs it: calls of other flows are actions, and nothing is left to chance.
 
-    It keeps its version: paths, ids and all that is decided are the same.
+    It runs also where it is disabled. It keeps its version: paths, ids and all that is decided are
+    the same.
     """
     letter = flow.dead_letter
     return replace(
         flow,
+        enabled=True,
         do=_rehearsed(flow.do),
         on_error=_rehearsed(flow.on_error),
         finally_=_rehearsed(flow.finally_),

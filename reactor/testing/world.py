@@ -180,17 +180,17 @@ class World:
         self.clock.turn(end_ms - self.clock.now_ms())
         await self._due()
 
-    async def pass_pauses(self) -> None:
+    async def pass_pauses(self, *, most: int = MOST_PAUSES) -> None:
         """Let the time pass that retries and the pauses of loops take, and no more.
 
         Raises TimeoutError where that never ends.
         """
-        for _ in range(MOST_PAUSES):
+        for _ in range(most):
             due_ms = await self._next_pause()
             if due_ms is None:
                 return
             await self.advance_to(due_ms)
-        raise TimeoutError(f"it is still at it after {MOST_PAUSES} retries or rounds")
+        raise TimeoutError(f"it is still at it after {most} retries or rounds")
 
     async def story(self) -> list[Open]:
         """All executions with their journals, in the order in which they were accepted."""
