@@ -93,9 +93,11 @@ def _item(value: Value, subjects: Subjects, context: Context) -> Given | None:
         return None
     at = value.entry("at")
     at_ms = None
-    if at is not None:
-        secs = measure(at.value, Duration, "at", report)  # type: ignore[arg-type]
+    if at is not None and isinstance(at.value, Scalar):
+        secs = measure(at.value, Duration, "at", report)
         at_ms = None if secs is None else round(secs * 1000)
+    elif at is not None:
+        report.error(at.value, "at is a duration since the test began, such as 5m")
     place = report.place(value.first)
     others = [entry for entry in value.entries if entry is not at]
     if not others:

@@ -6,6 +6,7 @@ from typing import Any
 from reactor.clock import instant
 from reactor.daemon.why import decisions
 from reactor.engine import again
+from reactor.errors import UsageError
 from reactor.loading.given import Given
 from reactor.model.event import Event, Receipt, Received
 from reactor.model.execution import State
@@ -26,6 +27,8 @@ async def happen(world: World, flow: Flow, given: Given) -> list[Decision]:
         )
         await world.settle()
         return []
+    if given.person is not None:
+        raise UsageError("no step asks people in this build: approvals are not built yet")
     if given.event is None:
         return []
     received = received_of(given.source, given.event)
