@@ -11,17 +11,6 @@ from reactor.engine.failures import retryable
 from reactor.errors import ActionFailed
 from reactor.loading.flowtests import Mock
 from reactor.model.execution import Failure
-from reactor.model.flow import (
-    ActionStep,
-    AnyStep,
-    CallStep,
-    ChooseStep,
-    Flow,
-    GroupStep,
-    ParallelStep,
-    RepeatStep,
-    WaitStep,
-)
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import ActionContext
 from reactor.plugin.fields import info
@@ -81,23 +70,6 @@ def by_step(answers: Mapping[str, Sequence[Mock]]) -> Answers:
     return lambda context: (context.step, answers.get(context.step, ()))
 
 
-def rehearsed(flow: Flow) -> Flow:
-    """The flow as a test runs it: calls of other flows are actions, and nothing is left to chance.
-
-    It runs also where it is disabled. It keeps its version: paths, ids and all that is decided are
-    the same.
-    """
-    letter = flow.dead_letter
-    return replace(
-        flow,
-        enabled=True,
-        do=_rehearsed(flow.do),
-        on_error=_rehearsed(flow.on_error),
-        finally_=_rehearsed(flow.finally_),
-        dead_letter=None if letter is None else replace(letter, retry=_sure(letter)),
-    )
-
-
 def example_of(spec: Spec) -> str:
     """An output that a step of this action might give, as one line of YAML."""
     return _yaml(_example(None if spec.output is None else info(spec.output), ""))
@@ -122,36 +94,6 @@ def _failed(mock: Mock) -> ActionFailed:
     if fails is not None and fails.transient is not None:
         error.transient = fails.transient
     return error
-
-
-def _sure(step: AnyStep) -> Any:
-    return None if step.retry is None else replace(step.retry, full_jitter=False)
-
-
-def _rehearsed(steps: tuple[AnyStep, ...]) -> tuple[AnyStep, ...]:
-    return tuple(map(_step, steps))
-
-
-def _step(step: AnyStep) -> AnyStep:
-    changed: dict[str, Any] = {"retry": _sure(step), "undo": _rehearsed(step.undo)}
-    if isinstance(step.on_error, tuple):
-        changed["on_error"] = _rehearsed(step.on_error)
-    if isinstance(step, CallStep):
-        kept = {name: getattr(step, name) for name in ActionStep.__struct_fields__ if name in _KEPT}
-        return ActionStep(**{**kept, **changed}, action=CALL, config=step.inputs)
-    if isinstance(step, GroupStep | RepeatStep):
-        changed["do"] = _rehearsed(step.do)
-    elif isinstance(step, ParallelStep):
-        changed["branches"] = tuple((name, _rehearsed(inner)) for name, inner in step.branches)
-    elif isinstance(step, ChooseStep):
-        choices = (replace(choice, do=_rehearsed(choice.do)) for choice in step.choices)
-        changed["choices"] = tuple(choices)
-    elif isinstance(step, WaitStep):
-        changed["notify"] = _rehearsed(step.notify)
-    return replace(step, **changed)
-
-
-_KEPT = frozenset(CallStep.__struct_fields__) - {"flow", "inputs", "detach"}
 
 
 def _example(type_: inspect.Type | None, name: str) -> Any:

@@ -14,10 +14,10 @@ from reactor.plugin.context import ActionContext
 from reactor.plugin.spec import Spec
 from reactor.store import StateValue
 from reactor.testing.compare import shown
-from reactor.testing.handclock import HandClock
 from reactor.testing.happening import offer, remember
-from reactor.testing.mocks import Mocks, made_up, rehearsed
+from reactor.testing.mocks import made_up
 from reactor.testing.past import Past
+from reactor.testing.rehearsal import rehearsal, rehearsed
 from reactor.testing.story import Told, told
 from reactor.testing.world import World
 from reactor.web.admin.wire import Decision
@@ -51,17 +51,7 @@ async def replay(
     first_ms = min(one.event.received_ms for one in events)
     recorded = _Recorded()
     trial = rehearsed(flow)
-    world = World(
-        trial,
-        loading=loading,
-        acting=Mocks(loading.catalog, recorded.find, recorded.unknown),
-        ticking=False,
-        clock=HandClock(first_ms),
-        secrets=lambda name: f"secret-{name}",
-        env=env,
-        chance=lambda: 0.0,
-        say=lambda *_: None,
-    )
+    world = rehearsal(trial, loading, recorded.find, recorded.unknown, now_ms=first_ms, env=env)
     async with world:
         await remember(world, state)
         begun: list[_Begun] = []

@@ -16,9 +16,9 @@ from reactor.plugin.spec import Spec
 from reactor.problem import Problem
 from reactor.store import StateValue
 from reactor.testing.compare import Difference, differences, nearest, shown
-from reactor.testing.handclock import HandClock
 from reactor.testing.happening import happen, moment, remember
-from reactor.testing.mocks import NOT_MOCKED, Mocks, by_step, example_of, rehearsed
+from reactor.testing.mocks import NOT_MOCKED, by_step, example_of
+from reactor.testing.rehearsal import rehearsal, rehearsed
 from reactor.testing.story import Told, emitted, not_reached, told, undone
 from reactor.testing.world import World
 from reactor.units import format_duration, parse_duration
@@ -44,20 +44,22 @@ async def run_test(test: FlowTest, loading: Loading) -> Verdict:
     """Run one test in a world of its own; no time but its own passes."""
     missing: dict[str, str] = {}
 
+    letter = test.flow.dead_letter
+
     def unknown(spec: Spec, step: str) -> Any:
+        step = "dead_letter" if letter is not None and step == letter.id else step
         missing[step] = f"mock: {{{step}: {{output: {example_of(spec)}}}}}"
         raise ActionFailed("the test has no mock for this step", kind=NOT_MOCKED)
 
     flow = rehearsed(test.flow)
-    world = World(
+    world = rehearsal(
         flow,
-        loading=loading,
-        acting=Mocks(loading.catalog, by_step(test.mocks), unknown),
-        clock=HandClock(test.now_ms),
-        secrets=lambda name: f"secret-{name}",
+        loading,
+        by_step(test.mocks),
+        unknown,
+        now_ms=test.now_ms,
         env=test.env,
-        chance=lambda: 0.0,
-        say=lambda *_: None,
+        ticking=True,
     )
     report = test.report()
     async with world:

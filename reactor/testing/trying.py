@@ -15,9 +15,9 @@ from reactor.model.flow import Flow, Trigger, WaitStep, steps_of
 from reactor.plugin.spec import Spec
 from reactor.store import StateValue
 from reactor.testing.conditions import Asked, of_steps, of_trigger
-from reactor.testing.handclock import HandClock
 from reactor.testing.happening import happen, offer, remember
-from reactor.testing.mocks import Mocks, by_step, made_up, rehearsed
+from reactor.testing.mocks import by_step, made_up
+from reactor.testing.rehearsal import rehearsal, rehearsed
 from reactor.testing.story import Told, told
 from reactor.testing.world import World
 from reactor.web.admin.wire import Decision
@@ -68,16 +68,13 @@ async def walk(attempt: Attempt, loading: Loading) -> Tried:
         return made_up(spec)
 
     flow = rehearsed(attempt.flow)
-    world = World(
+    world = rehearsal(
         flow,
-        loading=loading,
-        acting=Mocks(loading.catalog, by_step(attempt.answers), unknown),
-        ticking=False,
-        clock=HandClock(attempt.now_ms),
-        secrets=lambda name: f"secret-{name}",
+        loading,
+        by_step(attempt.answers),
+        unknown,
+        now_ms=attempt.now_ms,
         env=attempt.env,
-        chance=lambda: 0.0,
-        say=lambda *_: None,
     )
     trigger, received = attempt.trigger, attempt.received
     async with world:

@@ -41,7 +41,7 @@ TEST = """\
     decision: {decision: started}
     state: {count: {a: 2}}
 """
-JUNK = [None, "${{ event }}", [5], {"at": {}}]
+JUNK: list[Any] = [None, "${{ event }}", [5], {"at": {}}]
 LOADING = Loading(catalog=Catalog())
 
 
