@@ -10,6 +10,7 @@ import time
 import traceback
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import TracebackType
@@ -227,6 +228,18 @@ def configure(
     output.least = number
     logging.captureWarnings(True)
     return output
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Say nothing inside, where what happens is shown in another way."""
+    logger = logging.getLogger("reactor")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class Limiter:

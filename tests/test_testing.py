@@ -125,3 +125,50 @@ async def test_a_failing_store_is_raised_where_the_test_waits():
         with pytest.raises(StorageFailed, match="gone"):
             await world.settle()
         world._failure = None
+
+
+LOOP = """
+flow: loop
+when: {event: {type: go}}
+do:
+  - id: poll
+    repeat: {until: steps.call.output == "ready", every: 10s, do: [{id: call, probe: 1}]}
+  - wait: 1h
+"""
+
+
+async def test_pauses_pass_and_nothing_else():
+    """The time of retries and rounds passes, that of a wait does not."""
+    probe = Probe({"call": ["ok", "ok", {"gives": "ready"}]})
+    async with World(LOOP, specs=[probe.spec]) as world:
+        await world.emit("go")
+
+        await world.pass_pauses()
+
+        assert len(probe.calls) == 3
+        assert world.clock.now_ms() == BEGIN_MS + 20_000
+        assert await world.states() == ["waiting"]
+
+
+async def test_a_loop_that_never_ends_is_told():
+    """What goes on for ever is no rest."""
+    flow = """
+flow: loop
+when: {event: {type: go}}
+do: [repeat: {until: state.done, every: 1h, do: [vars: {a: 1}]}]
+"""
+    async with World(flow) as world:
+        await world.emit("go")
+
+        with pytest.raises(TimeoutError, match="still at it after 20"):
+            await world.pass_pauses(most=20)
+
+
+async def test_secrets_may_be_a_function():
+    """Every name has a value, as in the tests of flows."""
+    flow = "flow: a\nwhen: {event: {type: go}}\ndo: [{id: call, probe: '${{ secrets.x }}'}]"
+    probe = Probe()
+    async with World(flow, specs=[probe.spec], secrets=lambda name: f"secret-{name}") as world:
+        await world.emit("go")
+
+        assert [call.given for call in probe.calls] == ["secret-x"]

@@ -26,7 +26,7 @@ def check(paths: tuple[Path, ...], form: str) -> int:
     from reactor.loading.lint import conflicts
 
     folder = chosen().flows
-    asked = read_files(paths or [folder])
+    asked = read_files(paths or [folder], tests=True)
     names = {each.file for each in asked}
     # The other flows are read too: names, routes and calls go from file to file. They come
     # first, so that of two flows in conflict the one that was asked about is named.

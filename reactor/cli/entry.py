@@ -16,7 +16,10 @@ INTERRUPTED = 130
 # Verb → where it is. A family is imported when one of its verbs is used.
 COMMANDS = {
     "run": "running:run",
+    "new": "new:new",
     "check": "checking:check",
+    "test": "testing:test",
+    "try": "trying:try_",
     "explain": "checking:explain",
     "emit": "flows:emit",
     "start": "flows:start",
@@ -30,6 +33,7 @@ COMMANDS = {
     "why": "executions:why",
     "tail": "tailing:tail",
     "retry": "executions:retry",
+    "replay": "replaying:replay",
     "cancel": "executions:cancel",
     "dead": "dead:dead",
     "state": "state:state",
@@ -43,7 +47,7 @@ COMMANDS = {
     "help": "book:help_",
 }
 # Words of the command line that this build does not have yet.
-LATER = frozenset(["test", "try", "replay", "new", "approve", "deny"])
+LATER = frozenset(["approve", "deny"])
 
 
 class Commands(click.Group):

@@ -26,6 +26,7 @@ ORDER = (
     "retry",
     "run",
     "files",
+    "testing",
     "secrets",
     "settings",
     "words",

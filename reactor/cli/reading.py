@@ -6,7 +6,17 @@ from pathlib import Path
 
 from reactor.cli.options import chosen
 from reactor.errors import BadConfig, InvalidFlow, NotFound
-from reactor.loading.load import Loaded, Loading, flow_files, load_bytes
+from reactor.loading.load import (
+    Loaded,
+    Loading,
+    file_of_tests,
+    files_of_tests,
+    flow_file,
+    flow_files,
+    is_tests_file,
+    load_bytes,
+    load_tests,
+)
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.dropin import load_plugins
@@ -29,21 +39,54 @@ def read_catalog() -> Catalog:
     return Catalog(load_plugins(read_settings().plugins.dir))
 
 
-def read_files(paths: Iterable[Path]) -> list[Loaded]:
-    """Flow files, also those below folders, under the names by which they were asked for."""
+def read_loading() -> Loading:
+    """What flows are checked against here: the words, the defaults, the environment."""
     settings = read_settings()
-    loading = Loading(
+    return Loading(
         catalog=Catalog(load_plugins(settings.plugins.dir)),
         defaults=settings.defaults_for_flows(),
         env=frozenset(settings.env),
     )
+
+
+def read_files(
+    paths: Iterable[Path], *, loading: Loading | None = None, tests: bool = False
+) -> list[Loaded]:
+    """Flow files, also those below folders, under the names by which they were asked for.
+
+    With `tests` the files with tests beside them follow them; one of these may be asked for alone.
+    """
+    loading = loading or read_loading()
     found: dict[Path, Loaded] = {}
     for path in paths:
         if not path.exists():
             raise NotFound(f"there is no file or folder {path}")
-        for file in flow_files(path) if path.is_dir() else [path]:
-            found.setdefault(file.absolute(), load_bytes(_content(file), str(file), loading))
+        files = flow_files(path) if path.is_dir() else [path]
+        files += files_of_tests(path) if tests and path.is_dir() else []
+        for file in files:
+            if tests and is_tests_file(file):
+                _read_beside(file, loading, found)
+                continue
+            loaded = load_bytes(_content(file), str(file), loading)
+            found.setdefault(file.absolute(), loaded)
+            beside = file_of_tests(file) if tests else None
+            if beside is not None and not path.is_dir():
+                _read_beside(beside, loading, found)
     return list(found.values())
+
+
+def _read_beside(file: Path, loading: Loading, found: dict[Path, Loaded]) -> None:
+    """Read a file of tests, about the flows of the file beside it."""
+    about = flow_file(file)
+    flows = found.get(about.absolute())
+    if flows is None and about.is_file():
+        flows = load_bytes(_content(about), str(about), loading)
+        if flows.failed:
+            found[about.absolute()] = flows
+    if flows is not None and flows.failed:
+        return  # its own problems come first
+    known = () if flows is None else flows.flows
+    found.setdefault(file.absolute(), load_tests(_content(file), str(file), known, loading))
 
 
 def _content(file: Path) -> bytes:

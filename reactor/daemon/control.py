@@ -19,7 +19,7 @@ from reactor.engine.core import Engine
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import NotFound, UsageError
 from reactor.ids import id_text
-from reactor.model.event import Receipt
+from reactor.model.event import Event, Receipt
 from reactor.model.execution import Failure
 from reactor.model.flow import steps_of
 from reactor.settings import Settings
@@ -109,18 +109,24 @@ class DaemonControl:
         """Each flow's decision about an event."""
         engine, history = self._engine, self._daemon.store.history
         await engine.desk.settled()
-        for row in reversed(engine.unwanted):
-            if row.event.id == event:
-                found = row.event
-                break
-        else:
-            stored = await history.event(event)
-            if stored is None:
-                number = id_text("evt", event)
-                raise NotFound(f"there is no event {number}, or it was dropped since (keep)")
-            found = stored
+        found = await self._event(event)
         runs = await history.executions(Query(event=event, limit=1000))
         return list(decisions(found, engine.intake.router, engine.around, runs))
+
+    async def replay(self, event: int, flow: str) -> Receipt:
+        """Offer a stored event anew to one flow."""
+        return await again.replay(self._engine, await self._event(event), flow)
+
+    async def _event(self, number: int) -> Event:
+        """An event that is stored, or that no flow wanted lately."""
+        for row in reversed(self._engine.unwanted):
+            if row.event.id == number:
+                return row.event
+        stored = await self._daemon.store.history.event(number)
+        if stored is None:
+            name = id_text("evt", number)
+            raise NotFound(f"there is no event {name}, or it was dropped since (keep)")
+        return stored
 
     async def steps(self, version: str) -> Mapping[str, str]:
         """The ids of a flow version's steps by path."""

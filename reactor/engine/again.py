@@ -152,6 +152,29 @@ async def emit_again(engine: Engine, event: Event) -> Receipt:
     return await engine.emitter(event.instance)(received)
 
 
+async def replay(engine: Engine, event: Event, flow: str) -> Receipt:
+    """Offer a stored event anew to one flow as it is now; the new event names the old one."""
+    found = engine.intake.router.flows.get(flow)
+    if found is None:
+        raise NotFound(f"no flow is called {flow!r}: `reactor flows` lists them")
+    if event.instance not in {trigger.instance for trigger in found.triggers}:
+        message = f"flow {flow!r} does not hear {id_text('evt', event.id)}: its triggers are others"
+        raise UsageError(message)
+    refusal = engine.intake.refusal()
+    if refusal is not None:
+        raise refusal
+    received = Received(
+        data=event.data,
+        fields={**event.fields, "replay_of": id_text("evt", event.id)},
+        type=event.type,
+        key=event.key,
+        time_ms=event.time_ms,
+        parent=event.id,
+        only=flow,
+    )
+    return await engine.emitter(event.instance)(received)
+
+
 def _trigger(flow: Flow, wanted: str | None) -> Trigger:
     triggers = {trigger.id: trigger for trigger in flow.triggers}
     if wanted is not None:

@@ -163,6 +163,8 @@ class Intake:
         decisions: list[Decision] = []
         if received.undecodable is None and received.depth <= DEPTH:
             decisions = self.router.route(instance, view, self._around, now_ms)
+        if received.only is not None:
+            decisions = [one for one in decisions if one.candidate.flow.name == received.only]
         names = [] if received.identity is None else [(instance, received.identity)]
         names += [dedup_name(one) for one in decisions if one.dedup is not None]
         return Plan(instance, received, event_id, now_ms, time_ms, view, decisions, names)

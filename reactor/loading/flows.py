@@ -67,7 +67,6 @@ def read_flow(value: MapValue, context: Context, text: str = "") -> Flow | None:
     run = read_run(value.get("run"), flow_names, context)
     keep = read_keep(value.get("keep"), context)
     _check_do(value, context)
-    _check_tests(value.get("tests"), context)
     if name is None or read is None or report.errors > errors_before:
         return None
     document = document_of(value, defaults)
@@ -230,13 +229,6 @@ def _check_do(value: MapValue, context: Context) -> None:
         remembers = all(isinstance(t, MapValue) and t.entry("remember") for t in triggers)
         if not remembers:
             context.report.error(value.first, "do is missing: the steps of the flow")
-
-
-def _check_tests(value: Value | None, context: Context) -> None:
-    if value is None:
-        return
-    if not isinstance(value, ListValue) or not all(isinstance(t, MapValue) for t in value.items):
-        context.report.error(value, "tests is a list of maps: - {name: …, given: […], expect: {…}}")
 
 
 def _inputs(sketches: list[Sketch]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Flow files in, checked flows or all their problems out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from reactor.errors import InvalidFlow
 from reactor.loading import later
 from reactor.loading.context import Context, Loading
 from reactor.loading.flows import read_flow
+from reactor.loading.flowtests import TEST_SUFFIXES, FlowTest, read_tests
 from reactor.loading.reading import decode_text, read_documents
 from reactor.loading.report import Report
 from reactor.loading.values import At, MapValue, Value, map_from_plain
@@ -18,17 +19,24 @@ from reactor.loading.version import DEFAULTS_KEY, defaults_of
 from reactor.model.flow import Flow
 from reactor.problem import Problem
 
-__all__ = ["Loaded", "Loading", "load_bytes", "load_document", "load_folder", "load_text"]
-
-TEST_SUFFIXES = (".test.yaml", ".test.yml")
+__all__ = [
+    "Loaded",
+    "Loading",
+    "load_bytes",
+    "load_document",
+    "load_folder",
+    "load_tests",
+    "load_text",
+]
 
 
 class Loaded(Struct, frozen=True):
-    """A file's flows and problems; no flows where one of the problems is an error."""
+    """A file's flows, tests and problems; only these where one of them is an error."""
 
     file: str
     flows: tuple[Flow, ...]
     problems: tuple[Problem, ...]
+    tests: tuple[FlowTest, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -50,6 +58,43 @@ def load_bytes(content: bytes, file: str, loading: Loading) -> Loaded:
     return load_text(text, file, loading)
 
 
+def load_tests(content: bytes, file: str, flows: Sequence[Flow], loading: Loading) -> Loaded:
+    """The tests of a file `NAME.test.yaml`, of the flows of the file beside it."""
+    report = Report(file)
+    text = decode_text(content, report)
+    if text is None:
+        return Loaded(file, (), report.problems)
+    report = Report(file, text)
+    tests: tuple[FlowTest, ...] = ()
+    for value in read_documents(text, report):
+        entry = value.entry("tests") if isinstance(value, MapValue) else None
+        if not isinstance(value, MapValue) or entry is None or len(value.entries) > 1:
+            report.error(value, "a file of tests has one key: tests: a list of tests")
+        elif flows:
+            tests += read_tests(entry.value, flows, Context(loading, report), text)
+        else:
+            report.error(value, f"there is no flow for these tests: {flow_file(Path(file)).name}")
+    return Loaded(file, (), report.problems, () if report.failed else tests)
+
+
+def file_of_tests(flows: Path) -> Path | None:
+    """The file with tests beside a file of flows, if there is one."""
+    found = (flows.with_name(flows.stem + suffix) for suffix in TEST_SUFFIXES)
+    return next((path for path in found if path.is_file()), None)
+
+
+def flow_file(tests: Path) -> Path:
+    """The file of flows that a file of tests is about."""
+    stem = next(tests.name.removesuffix(end) for end in TEST_SUFFIXES if tests.name.endswith(end))
+    other = tests.with_name(f"{stem}.yml")
+    return other if other.is_file() else tests.with_name(f"{stem}.yaml")
+
+
+def is_tests_file(path: Path) -> bool:
+    """Whether a file holds tests, by its name."""
+    return path.name.endswith(TEST_SUFFIXES)
+
+
 def load_folder(folder: Path, loading: Loading) -> dict[str, Loaded]:
     """Every flow file below a folder by its path relative to it."""
     found: dict[str, Loaded] = {}
@@ -68,11 +113,19 @@ def load_folder(folder: Path, loading: Loading) -> dict[str, Loaded]:
 
 def flow_files(folder: Path) -> list[Path]:
     """The flow files below a folder; hidden ones and tests are none."""
+    return [path for path in _yaml_files(folder) if not is_tests_file(path)]
+
+
+def files_of_tests(folder: Path) -> list[Path]:
+    """The files with tests below a folder."""
+    return [path for path in _yaml_files(folder) if is_tests_file(path)]
+
+
+def _yaml_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
         if path.suffix in (".yaml", ".yml")
-        and not path.name.endswith(TEST_SUFFIXES)
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )
@@ -99,10 +152,19 @@ def _load(text: str, report: Report, loading: Loading) -> Loaded:
     if not documents and not report.failed:
         report.error(At(1, 1, 1, 1), "the file is empty: a flow begins with flow: NAME")
     context = Context(loading, report)
-    found = [flow for value in documents if (flow := _document(value, context, text)) is not None]
+    found: list[Flow] = []
+    tests: list[FlowTest] = []
+    for value in documents:
+        flow = _document(value, context, text)
+        found += [] if flow is None else [flow]
+        if not isinstance(value, MapValue) or value.entry("flow") is None:
+            continue
+        if (written := value.get("tests")) is not None:
+            tests += read_tests(written, [] if flow is None else [flow], context, text)
     _same_names(found, report)
-    flows = () if report.failed else tuple(found)
-    return Loaded(report.file, flows, report.problems)
+    if report.failed:
+        return Loaded(report.file, (), report.problems)
+    return Loaded(report.file, tuple(found), report.problems, tuple(tests))
 
 
 def _document(value: Value, context: Context, text: str) -> Flow | None:

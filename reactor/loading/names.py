@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from reactor.expr.scope import Scope
 
-EVENT_FIELDS = frozenset({"id", "trigger", "source", "type", "time", "key", "data"})
+EVENT_FIELDS = frozenset({"id", "trigger", "source", "type", "time", "key", "data", "replay_of"})
 EXECUTION_FIELDS = frozenset({"id", "flow", "version", "started", "attempt"})
 ERROR_FIELDS = frozenset({"step", "kind", "message", "status", "attempts", "output", "item"})
 # What event data may have written; a var that reads one of them is tainted.

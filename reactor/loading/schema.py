@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from msgspec import inspect
 
+from reactor.loading.testwords import FlowTestWords
 from reactor.loading.words import (
     ApprovalWords,
     FlowWords,
@@ -31,12 +32,16 @@ _CONTROL_SUMMARIES = {
 
 
 def json_schema(catalog: Catalog) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a flow file."""
+    """The JSON Schema (2020-12) of a flow file, and of a file with tests beside it."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A Reactor flow file",
         **_flow(),
-        "$defs": {"trigger": _trigger(catalog), "step": _step(catalog)},
+        "$defs": {
+            "trigger": _trigger(catalog),
+            "step": _step(catalog),
+            "test": _struct(FlowTestWords),
+        },
     }
 
 
@@ -54,8 +59,9 @@ def _flow() -> Schema:
     for name in ("do", "on_error", "finally"):
         fields[name] |= _STEPS
     fields["dead_letter"] |= {"$ref": "#/$defs/step"}
-    fields["tests"] |= {"type": "array", "items": {"type": "object"}}
-    return {**schema, "required": ["flow", "when"]}
+    fields["tests"] |= _list_of("test")
+    alone = {"required": ["tests"], "maxProperties": 1}
+    return {**schema, "anyOf": [{"required": ["flow", "when"]}, alone]}
 
 
 def _trigger(catalog: Catalog) -> Schema:

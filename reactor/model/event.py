@@ -19,7 +19,8 @@ class Received(Struct, frozen=True, kw_only=True, gc=False):
     identity.
     `position` is stored in the same commit, and so are `places`: positions by name, for sources
     that follow many things at once; None forgets one. `undecodable` says why raw `data` could not
-    be decoded: it goes to the dead letters. `wait` asks for the outcome of the execution.
+    be decoded: it goes to the dead letters. `wait` asks for the outcome of the execution. `only`
+    is the one flow that it is offered to.
     """
 
     data: Any
@@ -35,6 +36,7 @@ class Received(Struct, frozen=True, kw_only=True, gc=False):
     parent: int | None = None
     depth: int = 0
     wait: bool = False
+    only: str | None = None
 
 
 class Event(Struct, frozen=True, gc=False):

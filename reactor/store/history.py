@@ -127,6 +127,16 @@ def _unwanted(connection: Connection, id_: int) -> Unwanted | None:
     return None if row is None else Unwanted(Event(**decode(row[0])), decode(row[1]))
 
 
+def unwanted_events(connection: Connection, query: Query) -> list[Unwanted]:
+    """Events that no flow wanted, newest first."""
+    condition, values = _bounds(query, "id")
+    rows = connection.execute(
+        f"SELECT event, stopped FROM unwanted WHERE {condition} ORDER BY id DESC LIMIT ?",  # noqa: S608
+        (*values, query.limit),
+    )
+    return [Unwanted(Event(**decode(event)), decode(stopped)) for event, stopped in rows]
+
+
 def _dead(connection: Connection, query: Query) -> list[Dead]:
     condition, values = _bounds(query, "id")
     for column, value in (("flow", query.flow), ("event", query.event)):

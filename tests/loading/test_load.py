@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from reactor.errors import InvalidFlow
-from reactor.loading.load import Loading, load_bytes, load_document, load_folder, load_text
+from reactor.loading.load import (
+    Loading,
+    flow_files,
+    load_bytes,
+    load_document,
+    load_folder,
+    load_text,
+)
 from reactor.model.flow import (
     CallStep,
     ChooseStep,
@@ -364,9 +371,7 @@ def test_a_byte_order_mark_is_no_mistake(loading):
     assert load_bytes(content, "f.yaml", loading).problems == ()
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "flows").glob("*.yaml")), ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", flow_files(ROOT / "flows"), ids=lambda path: path.name)
 def test_our_own_flows_load(path):
     """The flows that come with Reactor have no problem of any kind."""
     loaded = load_bytes(path.read_bytes(), path.name, Loading(catalog=Catalog()))

@@ -13,9 +13,18 @@ from reactor.cli.entry import COMMANDS, root
 from reactor.cli.typeset import typeset
 from reactor.loading.lint import conflicts
 from reactor.loading.load import Loading, load_text
+from reactor.loading.testwords import (
+    ExpectWords,
+    FailsWords,
+    FlowTestWords,
+    MockWords,
+    StepResult,
+)
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.dropin import load_plugins
+from reactor.plugin.fields import names_of
 from reactor.settings import describe_settings, load_settings
+from reactor.testing.trial import run_test
 from reactor.web.admin.endpoints import ALL
 
 BOOK = {
@@ -46,6 +55,32 @@ def test_every_flow_of_the_book_loads(page, block):
 
     assert [str(each) for each in loaded.problems if each.severity != "note"] == []
     assert len(loaded.flows) == 1
+
+
+@pytest.mark.parametrize(("page", "block"), FLOWS, ids=lambda value: value.partition("\n")[0])
+async def test_the_tests_of_the_book_pass(page, block):
+    """A flow of the book that shows tests does what they say."""
+    loading = Loading(catalog=Catalog())
+
+    verdicts = [await run_test(test, loading) for test in load_text(block, page, loading).tests]
+
+    assert [problem for verdict in verdicts for problem in verdict.problems] == []
+
+
+def test_the_page_on_tests_shows_some():
+    """The example of tests is there and has two."""
+    ((_, block),) = [each for each in FLOWS if each[0] == "testing"]
+
+    assert len(load_text(block, "testing", Loading(catalog=Catalog())).tests) == 2
+
+
+def test_every_key_of_a_test_is_in_the_book():
+    """The page on tests has each word of a test, a mock and an expectation."""
+    text = BOOK["testing"]
+    shapes = (FlowTestWords, MockWords, FailsWords, ExpectWords, StepResult)
+
+    keys = {key for shape in shapes for key in names_of(shape)}
+    assert [key for key in sorted(keys) if not re.search(rf"\b{key}\b", text)] == []
 
 
 def test_the_flows_of_the_book_live_together():

@@ -66,6 +66,13 @@ class Control(Protocol):
         """
         ...
 
+    async def replay(self, event: int, flow: str) -> Receipt:
+        """Offer a stored event anew to one flow; the new event has `replay_of`.
+
+        Raises `UsageError` when the flow does not hear such events.
+        """
+        ...
+
     async def steps(self, version: str) -> Mapping[str, str]:
         """The ids of a flow version's steps by path (`do.0` → `notify`), nested ones too.
 

@@ -144,6 +144,13 @@ async def why(access: Access, call: Call) -> wire.Why:
     )
 
 
+async def replay(access: Access, call: Call) -> wire.ReceiptView:
+    """Offer a stored event anew to one flow."""
+    body: wire.Replay = call.body
+    number = parse_id(call.names["event"], "evt")
+    return receipt_view(await access.control.replay(number, body.flow))
+
+
 async def runs(access: Access, call: Call) -> wire.Runs:
     """Executions, newest first."""
     rows, following = await chosen(access.history, access.clock, call.query)
@@ -318,6 +325,7 @@ QUESTIONS: tuple[Question, ...] = (
     _get("/executions", runs, wire.Runs, query=wire.RunsQuery),
     _get("/executions/{execution}", show, wire.Shown),
     _post("/executions/{execution}/retry", retry, wire.Retried, body=wire.Retry),
+    _post("/events/{event}/replay", replay, wire.ReceiptView, body=wire.Replay),
     _post("/executions/{execution}/cancel", cancel, wire.Nothing),
     _get("/dead", dead, wire.DeadPage, query=wire.DeadQuery),
     _get("/dead/{id}", dead_letter, wire.DeadShown),

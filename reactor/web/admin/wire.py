@@ -225,6 +225,12 @@ class Retried(Answer, frozen=True, kw_only=True):
     retry_of: str
 
 
+class Replay(Request, frozen=True, kw_only=True):
+    """Which flow an event is offered to anew."""
+
+    flow: str
+
+
 class DeadQuery(Request, frozen=True, kw_only=True):
     """Which dead letters to list."""
 

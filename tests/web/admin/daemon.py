@@ -241,6 +241,11 @@ class PretendDaemon:
             Decision(flow="odd", trigger="http", decision="error", detail="text < number"),
         ]  # fmt: skip
 
+    async def replay(self, event: int, flow: str) -> Receipt:
+        self._known(flow)
+        self.asked.append(("replay", event, flow))
+        return Receipt(MADE, (Started(flow, EXECUTION),))
+
     async def steps(self, version: str) -> Mapping[str, str]:
         return {"do.0": "greet", "do.1": "notify"}
 

@@ -23,6 +23,7 @@ NAMES = {
 }
 BODIES = {
     "post_events": {"type": "order.paid"},
+    "post_events_event_replay": {"flow": "hello"},
     "post_sources_source_reset": {"to": "latest"},
     "put_state_name": {"value": 1},
     "put_state_name_key": {"value": 1},

@@ -1,94 +1,83 @@
-"""A whole reactor in memory with a hand-turned clock, for our tests and plugin authors."""
+"""The World: flows, an engine and a store in memory, and a clock that is turned by hand."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Self
 
+from reactor.daemon.outside import Opened
 from reactor.daemon.sources import Sources, SourceWorld
+from reactor.engine.aftermath import Say, log_line
 from reactor.engine.core import Engine, Outside
 from reactor.engine.intake import Limits
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import InvalidFlow, NotFound, StorageFailed
 from reactor.loading.load import Loading, load_document, load_text
 from reactor.model.event import Receipt, Received
-from reactor.model.execution import Execution, State
+from reactor.model.execution import Entry, Execution, State
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import Answer, Connection, Files, Network, Route
 from reactor.plugin.spec import Spec
 from reactor.problem import render_text
 from reactor.secrets import Redactor
-from reactor.store import Query, Version
+from reactor.store import Open, Query, Version
 from reactor.store.sqlite import SqliteStore, open_memory
+from reactor.testing.handclock import HandClock, Sleepers
 from reactor.units import parse_duration
 
-BEGIN_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 MOST_TURNS = 100_000
-
-
-class HandClock:
-    """A clock that stands still until it is turned."""
-
-    def __init__(self, now_ms: int = BEGIN_MS) -> None:
-        self._now_ms = now_ms
-        self._passed_ms = 0
-
-    def now_ms(self) -> int:
-        """Milliseconds since 1970."""
-        return self._now_ms
-
-    def monotonic_secs(self) -> float:
-        """Seconds that only grow."""
-        return self._passed_ms / 1000
-
-    def turn(self, ms: int) -> None:
-        """Let time pass."""
-        self._now_ms += ms
-        self._passed_ms += ms
-
-    def jump(self, ms: int) -> None:
-        """Set the wall clock, as an administrator would; no time passes."""
-        self._now_ms += ms
+MOST_PAUSES = 10_000
 
 
 class World:
     """Flows, an engine and a store, all in this process, as an async context manager.
 
-    `actions` are the Specs of actions and sources beside the built-in ones. Nothing passes by
-    itself but what needs no time; `advance` lets it pass. Sources that need nothing but time run,
-    what others would bring is handed over with `offer`. A store given by hand outlives the world:
-    that is a restart. `held` says how many attempts hang until time passes, or until the test lets
-    them go.
+    `flows` are texts or flows that were loaded already. `specs` are actions and sources beside
+    the built-in ones; `acting` performs other actions than those that flows were checked against.
+    Nothing passes by itself but what needs no time; `advance` lets it pass. Sources that need
+    nothing but time run unless `ticking` is False; what others would bring is handed over with
+    `offer`. A store given by hand outlives the world: that is a restart. `held` says how many
+    attempts hang until time passes, or until the test lets them go. `secrets` may be a function
+    that knows every name.
     """
 
     def __init__(
         self,
-        *flows: str,
+        *flows: str | Flow,
         specs: Iterable[Spec] = (),
+        loading: Loading | None = None,
+        acting: Catalog | None = None,
+        ticking: bool = True,
         store: SqliteStore | None = None,
         clock: HandClock | None = None,
-        secrets: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | Callable[[str], str] | None = None,
         env: Mapping[str, str] | None = None,
         chance: Callable[[], float] = lambda: 0.5,
         limits: Limits | None = None,
         held: Callable[[], int] = lambda: 0,
+        say: Say = log_line,
     ) -> None:
         self.clock = clock or HandClock()
-        self.catalog = Catalog(specs)
-        self.loading = Loading(catalog=self.catalog, env=frozenset(env or {}))
-        self._texts = flows
+        self.catalog = Catalog(specs) if loading is None else loading.catalog
+        self.loading = loading or Loading(catalog=self.catalog, env=frozenset(env or {}))
+        self._acting = acting or self.catalog
+        self._ticking = ticking
+        self._flows = flows
         self._given = store
-        self._secrets = dict(secrets or {})
+        self._find_secret = secrets if callable(secrets) else _secrets(dict(secrets or {}))
         self._redactor = Redactor()
-        for name, value in self._secrets.items():
-            self._redactor.learn(name, value)
+        if secrets and not callable(secrets):
+            for name, value in secrets.items():
+                self._redactor.learn(name, value)
+        self._say = say
         self._env = dict(env or {})
         self._chance = chance
         self._limits = limits or Limits()
         self._held = held
         self._failure: StorageFailed | None = None
-        self._sleepers = _Sleepers(self.clock)
+        self._sleepers = Sleepers(self.clock)
+        self._opened = Opened()
         self._supervisor: Supervisor
         self._sources: Sources
         self.store: SqliteStore
@@ -99,25 +88,28 @@ class World:
         outside = Outside(
             clock=self.clock,
             chance=self._chance,
-            catalog=self.catalog,
+            catalog=self._acting,
             compile_flow=self._compile,
             env=self._env,
-            secret=self._secret,
+            secret=self._find_secret,
             redact=self._redactor.redact,
             network=Network(),
             files=Files(base="."),
-            shared=_Opened(),
+            shared=self._opened,
             connection=_no_connection,
             limits=self._limits,
+            say=self._say,
         )
         self.engine = Engine(self.store, outside)
         self._supervisor = Supervisor(
             clock=self.clock, chance=self._chance, wait=self._sleepers.nap, redact=str
         )
         self._sources = Sources(
-            self._source_world(), self._supervisor, only=lambda spec: not spec.outside
+            self._source_world(),
+            self._supervisor,
+            only=lambda spec: self._ticking and not spec.outside,
         )
-        await self.engine.start(self.load(*self._texts))
+        await self.engine.start(self.load(*self._flows))
         await self._sources.follow(self.engine.intake.router)
         await self.settle()
         return self
@@ -125,13 +117,17 @@ class World:
     async def __aexit__(self, *error: object) -> None:
         await self._supervisor.close()
         await self.engine.stop(limit_secs=0)
+        await self._opened.close()
         if self._given is None:
             await self.store.close(clean=True)
 
-    def load(self, *texts: str) -> list[Flow]:
+    def load(self, *texts: str | Flow) -> list[Flow]:
         """The flows of these texts; InvalidFlow shows every problem."""
         flows: list[Flow] = []
         for number, text in enumerate(texts):
+            if isinstance(text, Flow):
+                flows.append(text)
+                continue
             loaded = load_text(text, f"flow{number}.yaml", self.loading)
             errors = [problem for problem in loaded.problems if problem.severity == "error"]
             if errors:
@@ -139,7 +135,7 @@ class World:
             flows += loaded.flows
         return flows
 
-    async def reload(self, *texts: str) -> None:
+    async def reload(self, *texts: str | Flow) -> None:
         """Serve these flows from now on."""
         self.engine.serve(self.load(*texts))
         await self._sources.follow(self.engine.intake.router)
@@ -173,13 +169,32 @@ class World:
 
     async def advance(self, span: str) -> None:
         """Let time pass, stopping wherever something is due."""
-        end_ms = self.clock.now_ms() + round(parse_duration(span) * 1000)
+        await self.advance_to(self.clock.now_ms() + round(parse_duration(span) * 1000))
+
+    async def advance_to(self, end_ms: int) -> None:
+        """Let time pass until the clock shows this."""
         await self._due()
-        while (next_ms := await self._next_ms(end_ms)) is not None:
+        while (next_ms := await self.next_due(end_ms)) is not None:
             self.clock.turn(next_ms - self.clock.now_ms())
             await self._due()
         self.clock.turn(end_ms - self.clock.now_ms())
         await self._due()
+
+    async def pass_pauses(self, *, most: int = MOST_PAUSES) -> None:
+        """Let the time pass that retries and the pauses of loops take, and no more.
+
+        Raises TimeoutError where that never ends.
+        """
+        for _ in range(most):
+            due_ms = await self._next_pause()
+            if due_ms is None:
+                return
+            await self.advance_to(due_ms)
+        raise TimeoutError(f"it is still at it after {most} retries or rounds")
+
+    async def story(self) -> list[Open]:
+        """All executions with their journals, in the order in which they were accepted."""
+        return await self.store.load([row.id for row in await self.executions()])
 
     async def executions(self, flow: str | None = None) -> list[Execution]:
         """All executions, in the order in which they were accepted."""
@@ -190,7 +205,7 @@ class World:
         """The states of all executions, in the order in which they were accepted."""
         return [execution.state.word for execution in await self.executions(flow)]
 
-    async def _next_ms(self, end_ms: int) -> int | None:
+    async def next_due(self, end_ms: int) -> int | None:
         """When something is due next; what was due and waits for a slot is not due again."""
         now_ms = self.clock.now_ms()
         times = [due_ms for due_ms, _ in await self.store.due(end_ms, limit=MOST_TURNS)]
@@ -198,6 +213,12 @@ class World:
             times.append(now_ms + max(1, round(secs * 1000)))
         times += self._sleepers.times()
         return min((time for time in times if now_ms < time <= end_ms), default=None)
+
+    async def _next_pause(self) -> int | None:
+        waiting = await self.store.open_executions([State.WAITING], after=0, limit=MOST_TURNS)
+        now_ms = self.clock.now_ms()
+        times = [due_ms for opened in waiting for due_ms in _pauses(opened.journal)]
+        return min((due_ms for due_ms in times if due_ms > now_ms), default=None)
 
     async def _due(self) -> None:
         self._sleepers.wake()
@@ -220,7 +241,7 @@ class World:
             catalog=self.catalog,
             store=self.store,
             shared=outside.shared,
-            secret=self._secret,
+            secret=self._find_secret,
             env=self._env,
             connection=_no_connection,
             routes=lambda _word: _NoRoutes(),
@@ -236,64 +257,18 @@ class World:
     def _compile(self, version: Version) -> Flow:
         return load_document(version.document, self.loading)
 
-    def _secret(self, name: str) -> str:
-        try:
-            return self._secrets[name]
-        except KeyError:
-            raise NotFound(f"there is no secret {name!r}") from None
-
     def _failed(self, error: StorageFailed) -> None:
         self._failure = error
 
 
-class _Opened:
-    """Things opened once, for the life of the world."""
-
-    def __init__(self) -> None:
-        self._things: dict[str, Any] = {}
-
-    async def __call__(
-        self, key: str, open_: Callable[[], AbstractAsyncContextManager[Any]]
-    ) -> Any:
-        if key not in self._things:
-            self._things[key] = await open_().__aenter__()
-        return self._things[key]
-
-
-class _Sleepers:
-    """Sources that wait for the clock to be turned."""
-
-    def __init__(self, clock: HandClock) -> None:
-        self._clock = clock
-        self._asleep: dict[asyncio.Future[None], tuple[int, int]] = {}
-
-    async def wait_until(self, ms: int) -> None:
-        """Return when the clock shows this time, or was set back meanwhile."""
-        now_ms = self._clock.now_ms()
-        if ms <= now_ms:
-            return
-        asleep: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._asleep[asleep] = (now_ms, ms)
+def _secrets(known: Mapping[str, str]) -> Callable[[str], str]:
+    def find(name: str) -> str:
         try:
-            await asleep
-        finally:
-            self._asleep.pop(asleep, None)
+            return known[name]
+        except KeyError:
+            raise NotFound(f"there is no secret {name!r}") from None
 
-    async def nap(self, secs: float) -> None:
-        """Return when so much time has passed."""
-        await self.wait_until(self._clock.now_ms() + round(secs * 1000))
-
-    def times(self) -> list[int]:
-        """When each of them wants to wake."""
-        return [until_ms for _, until_ms in self._asleep.values()]
-
-    def wake(self) -> None:
-        """Wake those whose time has come, or whose clock was set back."""
-        now_ms = self._clock.now_ms()
-        for asleep, (since_ms, until_ms) in list(self._asleep.items()):
-            if not since_ms <= now_ms < until_ms:
-                del self._asleep[asleep]
-                asleep.set_result(None)
+    return find
 
 
 class _NoRoutes:
@@ -306,6 +281,27 @@ class _NoRoutes:
 
 def _no_connection(kind: str, name: str | None) -> Connection:
     raise NotFound(f"there is no {kind} connection {name or ''} in this world")
+
+
+def _pauses(journal: Iterable[Entry]) -> Iterable[int]:
+    """When the open retries and loops of an execution go on."""
+    due: dict[str, int] = {}
+    for entry in journal:
+        if entry.kind == "done":
+            due = {path: ms for path, ms in due.items() if not _inside(path, entry.path)}
+        elif entry.kind == "attempt" or (entry.kind == "chose" and _goes_on(entry.value)):
+            due[entry.path] = entry.value["due"]
+    return due.values()
+
+
+def _goes_on(decided: Any) -> bool:
+    """Whether this was decided after a round of a loop that has another one."""
+    return isinstance(decided, dict) and decided.get("until") is False
+
+
+def _inside(path: str, of: str) -> bool:
+    """Whether something in the journal belongs to a step or to what is inside it."""
+    return path == of or (path.startswith(of) and path[len(of)] in ".@~")
 
 
 async def _turn_of_the_loop() -> None:
