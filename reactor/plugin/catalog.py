@@ -13,6 +13,7 @@ SOURCES: Mapping[str, str] = {
     "http": "reactor.connectors.http.source",
     "file": "reactor.connectors.file.source",
     "schedule": "reactor.connectors.schedule.source",
+    "redis": "reactor.connectors.redis.source",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -39,16 +40,21 @@ ACTIONS: Mapping[str, str] = {
     "csv.read": "reactor.connectors.csv",
     "csv.write": "reactor.connectors.csv",
     "python": "reactor.connectors.python",
+    "redis.publish": "reactor.connectors.redis.actions",
+    "redis.xadd": "reactor.connectors.redis.actions",
+    "redis.push": "reactor.connectors.redis.actions",
+    "redis.command": "reactor.connectors.redis.actions",
 }
 # Each kind of connection that can be tried, and the connector that has it.
-CONNECTIONS: Mapping[str, str] = {}
+CONNECTIONS: Mapping[str, str] = {
+    "redis": "reactor.connectors.redis.connection",
+}
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(
     [
         "poll",
         "kafka",
         "nats",
-        "redis",
         "mqtt",
         "sql",
         "postgres",
@@ -63,10 +69,6 @@ LATER_ACTIONS = frozenset(
         "kafka.publish",
         "nats.publish",
         "nats.request",
-        "redis.publish",
-        "redis.xadd",
-        "redis.push",
-        "redis.command",
         "mqtt.publish",
         "sql",
         "email.send",
