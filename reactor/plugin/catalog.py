@@ -14,6 +14,7 @@ SOURCES: Mapping[str, str] = {
     "file": "reactor.connectors.file.source",
     "schedule": "reactor.connectors.schedule.source",
     "redis": "reactor.connectors.redis.source",
+    "mqtt": "reactor.connectors.mqtt.source",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -44,10 +45,12 @@ ACTIONS: Mapping[str, str] = {
     "redis.xadd": "reactor.connectors.redis.actions",
     "redis.push": "reactor.connectors.redis.actions",
     "redis.command": "reactor.connectors.redis.actions",
+    "mqtt.publish": "reactor.connectors.mqtt.action",
 }
 # Each kind of connection that can be tried, and the connector that has it.
 CONNECTIONS: Mapping[str, str] = {
     "redis": "reactor.connectors.redis.connection",
+    "mqtt": "reactor.connectors.mqtt.action",
 }
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(
@@ -55,7 +58,6 @@ LATER_SOURCES = frozenset(
         "poll",
         "kafka",
         "nats",
-        "mqtt",
         "sql",
         "postgres",
         "mysql",
@@ -69,7 +71,6 @@ LATER_ACTIONS = frozenset(
         "kafka.publish",
         "nats.publish",
         "nats.request",
-        "mqtt.publish",
         "sql",
         "email.send",
     ]
