@@ -5,10 +5,12 @@ Imported when a flow first needs it, because it pulls the library.
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import aiomqtt
@@ -25,7 +27,7 @@ from reactor.plugin.reach import Tls, tls_context, why
 
 ANSWER_SECS = 5.0
 # A line on which nothing comes for twice this time is dead.
-_KEEPALIVE_SECS = 15
+_KEEPALIVE_SECS = 10
 # How many messages a broker may send before the first of them is acknowledged (MQTT 5).
 _MOST_UNACKNOWLEDGED = 1000
 # What may wait here of messages that nobody acknowledges; what comes beyond is lost, and said so.
@@ -35,6 +37,8 @@ _LOG = logging.getLogger("reactor.source.mqtt.library")
 # Reasons of a refusal that only a person can mend: login, rights, client id, protocol version.
 _UNKNOWN_VERSION = 132
 _REFUSED = {_UNKNOWN_VERSION, 133, 134, 135, 138, 140}
+_BROKEN = 128
+_SILENT = 141
 _TAKEN_OVER = 142
 
 
@@ -95,6 +99,9 @@ class Session(aiomqtt.Client):
         # The library's own way acknowledges before anybody has stored the message.
         self._client.manual_ack_set(on=True)
         self._client.on_message = self._hear
+        if tls is not None:
+            secure: Any = partial(_secured, tls, address.host)
+            self._client._ssl_wrap_socket = secure  # type: ignore[method-assign]
         self._waiting: deque[MQTTMessage] = deque()
         self._news = asyncio.Event()
 
@@ -255,7 +262,21 @@ def failed(error: BaseException, address: Address) -> SourceFailed:
             f"{address}: another client came with our client_id and took the session over: "
             "give each its own"
         )
-    if str(error) == "Operation timed out":
+    if code == _BROKEN:
+        return SourceFailed(f"{address} broke the connection off", lost=True)
+    if str(error) == "Operation timed out" or code == _SILENT:
         return SourceFailed(f"{address} does not answer", lost=True)
     message = why(error, str(address))
     return SourceFailed(message, lost="certificate" not in message)
+
+
+def _secured(tls: ssl.SSLContext, host: str, plain: socket.socket) -> ssl.SSLSocket:
+    """TLS on a connected socket, which the library would leave open if that fails."""
+    secured = tls.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        secured.settimeout(ANSWER_SECS)
+        secured.do_handshake()
+    except BaseException:
+        secured.close()
+        raise
+    return secured
