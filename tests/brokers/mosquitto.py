@@ -1,21 +1,24 @@
 """A real Mosquitto for tests."""
 
+import signal
+import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from tests.brokers.certificates import Certificates
 from tests.brokers.server import Server, ask, program
 
+_PATIENCE_SECS = 10.0
 # CONNECT of MQTT 3.1.1: clean session, no user, keep-alive 10 s, client id "probe".
 _CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x0a\x00\x05probe"
 
 
 class Mosquitto(Server):
-    """Mosquitto; with `strict` it writes sessions and messages to disk after every change.
+    """Mosquitto; with `strict` it keeps sessions and messages over a kill, as of the last `save`.
 
-    It writes after it has acknowledged: a kill may take what came within the last moments, which
-    `saved_since` tells. `lines` are added to its configuration. With `users` (names and passwords)
-    it takes nobody else, with `certificates` it speaks TLS only.
+    It acknowledges before it writes, whatever its settings: a kill may take what came since.
+    `lines` are added to its configuration. With `users` (names and passwords) it takes nobody
+    else, with `certificates` it speaks TLS only.
     """
 
     name: ClassVar[str] = "mosquitto"
@@ -66,8 +69,7 @@ class Mosquitto(Server):
             lines += [
                 "persistence true",
                 f"persistence_location {self.folder}/",
-                "autosave_on_changes true",
-                "autosave_interval 1",
+                "autosave_interval 0",
             ]
         (self.folder / "mosquitto.conf").write_text("".join(f"{line}\n" for line in lines))
 
@@ -80,7 +82,12 @@ class Mosquitto(Server):
         tls = None if self.certificates is None else self.certificates.authority
         return ask(self.port, _CONNECT, tls=tls).startswith(b"\x20\x02")
 
-    def saved_since(self, moment_secs: float) -> bool:
-        """Whether it wrote its state to disk after a moment of the wall clock."""
+    def save(self) -> None:
+        """Write all to disk, and return when it is there."""
         file = self.folder / "mosquitto.db"
-        return file.exists() and file.stat().st_mtime > moment_secs
+        before = file.stat().st_mtime_ns if file.exists() else 0
+        self.signal(signal.SIGUSR1)
+        deadline = time.monotonic() + _PATIENCE_SECS
+        while not file.exists() or file.stat().st_mtime_ns == before:
+            assert time.monotonic() < deadline, f"mosquitto does not save: {self.output()}"
+            time.sleep(0.01)

@@ -101,7 +101,7 @@ class Session(aiomqtt.Client):
         self._client.on_message = self._hear
         if tls is not None:
             secure: Any = partial(_secured, tls, address.host)
-            self._client._ssl_wrap_socket = secure  # type: ignore[method-assign]
+            self._client._ssl_wrap_socket = secure  # type: ignore[method-assign] # noqa: SLF001
         self._waiting: deque[MQTTMessage] = deque()
         self._news = asyncio.Event()
 
