@@ -184,6 +184,8 @@ class Session(aiomqtt.Client):
             if not sending.done():
                 raise self.lost()
             sending.result()
+        except aiomqtt.MqttError as error:
+            raise failed(error, self.address) from error
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import Any
 
 import aiomqtt
 import pytest
@@ -211,7 +212,7 @@ async def test_tls(tmp_path, ears):
     """mqtts:// with the authority's file works; without it the certificate is refused."""
     made = Certificates(tmp_path)
     with Mosquitto(strict=False, certificates=made) as server:
-        config = {"url": f"mqtts://127.0.0.1:{server.port}", "topics": ["a"]}
+        config: dict[str, Any] = {"url": f"mqtts://127.0.0.1:{server.port}", "topics": ["a"]}
         async with listening(mqtt, config, ears) as source:
             await source.failed("its certificate is refused")
         config["tls"] = {"ca": str(made.authority)}
