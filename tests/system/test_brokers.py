@@ -96,6 +96,11 @@ def done(client):
     return [int(number) for number in client.lrange("done", 0, -1)]
 
 
+def some_done(client, least):
+    """Wait until flows have pushed so many."""
+    eventually(lambda: len(set(done(client))) >= least, "some are done")
+
+
 def test_kills_of_the_daemon_lose_no_entry(daemon, redis, client):
     """Killed with -9 in the middle of a stream: every entry runs its flow, few run twice."""
     daemon.flow("orders", FROM_STREAM.format(port=redis.port))
@@ -104,7 +109,7 @@ def test_kills_of_the_daemon_lose_no_entry(daemon, redis, client):
         daemon.start()
         add(client, turn * 300, 300)
         wanted = turn * 300 + chance.randrange(50, 250)
-        eventually(lambda wanted=wanted: len(set(done(client))) >= wanted, "some are done")
+        some_done(client, wanted)
         daemon.kill()
     daemon.start()
     eventually(lambda: set(done(client)) == set(range(1200)), "all are done")
@@ -126,7 +131,7 @@ def test_daemons_join_and_leave_a_group(daemon, redis, client, tmp_path):
             second.start()
             add(client, turn * 300, 300)
             wanted = turn * 300 + 150
-            eventually(lambda wanted=wanted: len(set(done(client))) >= wanted, "some are done")
+            some_done(client, wanted)
             assert second.stop() == 0
         second.start()
         eventually(lambda: set(done(client)) == set(range(JOINS * 300)), "all are done")
@@ -146,7 +151,7 @@ def test_kills_of_the_daemon_lose_no_message(daemon, redis, client):
             wishes = [json.dumps({"room": "attic", "n": turn * 100 + n}) for n in range(100)]
             client.rpush("wishes", *wishes)
             wanted = turn * 100 + 30
-            eventually(lambda wanted=wanted: len(set(done(client))) >= wanted, "some are done")
+            some_done(client, wanted)
             daemon.kill()
         daemon.start()
         eventually(lambda: set(done(client)) == set(range(300)), "all are done")
