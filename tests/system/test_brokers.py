@@ -179,4 +179,5 @@ def test_a_wrong_address_stops_nobody_else(daemon):
     assert "refuses the login" in found["connection main"]["detail"]
     assert "refuses connections" in found["connection home"]["detail"]
     assert 'reactor_source_up{source="mqtt:' in metrics
+    assert "reactor_source_restarts{" in metrics
     assert "s3cret" not in daemon.log.read_text()
