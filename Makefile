@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
 TESTS ?=
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+# -rs: a test that is skipped says why.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile -rs
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run format lint types layers test test-all bench soak binary deb clean
@@ -32,6 +33,7 @@ layers: $(VENV)/dev.stamp  ## check who imports whom
 	$(BIN)/lint-imports
 
 test: $(VENV)/dev.stamp  ## run the tests (TESTS=path or options for some of them)
+	@tests/brokers/install.sh
 	$(PYTEST) $(TESTS)
 
 test-all: lint types layers test  ## run every check and every test

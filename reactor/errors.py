@@ -97,13 +97,20 @@ class ActionFailed(ReactorError):
 class SourceFailed(ReactorError):
     """A source lost its peer or cannot start; the supervisor restarts it with backoff.
 
-    `fatal` means that only a person can mend it: the source stops and says so. `after_secs` is how
-    long the other side asked us to wait.
+    `fatal` means that only a person can mend it: the source stops and says so. `lost` means that
+    the peer is away and may be back any moment: it is asked again every few seconds. `after_secs`
+    is how long the other side asked us to wait.
     """
 
     def __init__(
-        self, message: str, *, fatal: bool = False, after_secs: float | None = None
+        self,
+        message: str,
+        *,
+        fatal: bool = False,
+        lost: bool = False,
+        after_secs: float | None = None,
     ) -> None:
         super().__init__(message)
         self.fatal = fatal
+        self.lost = lost
         self.after_secs = after_secs

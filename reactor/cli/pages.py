@@ -27,6 +27,8 @@ ORDER = (
     "run",
     "files",
     "testing",
+    "redis",
+    "mqtt",
     "secrets",
     "settings",
     "words",
