@@ -114,7 +114,9 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
     written = Written()
     if spec is not None:
         beside = Beside("source", TRIGGER_KEYS, sketch.source)
-        written = read_config(sketch.source.value, spec, context, names.settings(), beside=beside)
+        written = read_config(
+            sketch.source.value, spec, context, names.settings(), deferred=scope, beside=beside
+        )
     elif isinstance(sketch.source.value, MapValue):
         # What such a source takes is not known yet; gates are never inside.
         keys = tuple({*later.GATES, "only_if", "unless", "dedup"})

@@ -13,6 +13,8 @@ SOURCES: Mapping[str, str] = {
     "http": "reactor.connectors.http.source",
     "file": "reactor.connectors.file.source",
     "schedule": "reactor.connectors.schedule.source",
+    "sql": "reactor.connectors.sql.polling",
+    "postgres": "reactor.connectors.sql.changes",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -39,6 +41,7 @@ ACTIONS: Mapping[str, str] = {
     "csv.read": "reactor.connectors.csv",
     "csv.write": "reactor.connectors.csv",
     "python": "reactor.connectors.python",
+    "sql": "reactor.connectors.sql.action",
 }
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(
@@ -48,8 +51,6 @@ LATER_SOURCES = frozenset(
         "nats",
         "redis",
         "mqtt",
-        "sql",
-        "postgres",
         "mysql",
         "exec",
         "join",
@@ -66,7 +67,6 @@ LATER_ACTIONS = frozenset(
         "redis.push",
         "redis.command",
         "mqtt.publish",
-        "sql",
         "email.send",
     ]
 )
