@@ -43,7 +43,7 @@ class Upsert(Config, frozen=True):
             ["id"],
             form="literal",
         ),
-    ] = []
+    ] = msgspec.field(default_factory=list)
     set: Annotated[
         list[str] | None,
         doc(
@@ -79,7 +79,7 @@ class Statement(Config, frozen=True):
     params: Annotated[
         list[Any],
         doc("The values of $1, $2, … in the statement.", ["${{ event.data.id }}"]),
-    ] = []
+    ] = msgspec.field(default_factory=list)
     upsert: Annotated[
         Upsert | None,
         doc("Rows to insert or change.", {"table": "orders", "conflict": ["id"], "rows": []}),
@@ -133,10 +133,11 @@ def _complaints(written: Mapping[str, Any]) -> Iterable[Complaint]:
     "sql",
     examples=[
         'sql: {query: "select * from orders where state = $1", params: [open]}',
-        'sql: {connection: shop, execute: "delete from carts where id = $1", params: '
-        "['${{ event.body.id }}']}",
-        "sql: {upsert: {table: orders, conflict: [id], rows: '${{ vars.orders }}'}, "
-        "once_key: true}",
+        (
+            "sql:\n  connection: shop\n  execute: delete from carts where id = $1\n"
+            '  params: ["${{ event.body.id }}"]'
+        ),
+        "sql: {upsert: {table: orders, conflict: [id], rows: '${{ vars.orders }}'}}",
     ],
     one_of=[(*_WAYS, "transaction")],
     check=_complaints,

@@ -26,7 +26,7 @@ _PARTS = re.compile(
 
 
 class MysqlDatabase:
-    """A database by what pymysql takes: host, port, user, password, database, …"""
+    """A database by what pymysql takes: host, port, user, password, database and the like."""
 
     kind: Kind = "mysql"
 
@@ -135,10 +135,11 @@ class MysqlSession:
 
     def dropped(self) -> bool:
         """An idle server says nothing, unless it says good-bye."""
-        if self._connection is None or self._connection._sock is None:
+        found = getattr(self._connection, "_sock", None)
+        if found is None:
             return True
         waiting = select.poll()
-        waiting.register(self._connection._sock.fileno(), select.POLLIN)
+        waiting.register(found.fileno(), select.POLLIN)
         return bool(waiting.poll(0))
 
     async def close(self) -> None:
@@ -152,7 +153,7 @@ class MysqlSession:
         if found is not None:
             with suppress(OSError):
                 found.shutdown(socket.SHUT_RDWR)
-            self._connection._force_close()
+            self._connection._force_close()  # noqa: SLF001 -- close() would talk to the server
 
 
 def _bound(sql: str, params: Sequence[Any]) -> tuple[str, list[Any] | None]:
@@ -190,7 +191,7 @@ def _given(params: Sequence[Any], number: int) -> Any:
 
 @lru_cache(maxsize=1)
 def _conversions() -> Mapping[Any, Any]:
-    """pymysql's conversions, those of values that expressions do not know replaced."""
+    """The conversions of pymysql, those of values that expressions do not know replaced."""
     from pymysql.constants import FIELD_TYPE
     from pymysql.converters import conversions
 

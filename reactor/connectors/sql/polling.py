@@ -7,11 +7,11 @@ from reactor.connectors.sql.dsn import ConnectionName, Dsn, database, settings
 from reactor.connectors.sql.rows import Query, Rows
 from reactor.errors import DatabaseFailed, SourceFailed
 from reactor.plugin.context import Emit, SourceContext
-from reactor.plugin.spec import Complaint, Config, doc, source
+from reactor.plugin.spec import Complaint, doc, source
 from reactor.units import Duration, parse_duration
 
 
-class Poll(Query, frozen=True):
+class Poll(Query, frozen=True, kw_only=True):
     """Which rows of which database."""
 
     every: Annotated[Duration, doc("How long after a look the next one begins.", "30s")]
@@ -37,11 +37,8 @@ def check_query(written: Mapping[str, Any], path: tuple[str, ...] = ()) -> Itera
             yield (*path, "cursor", "overlap"), "overlap is not negative"
     query = written.get("query")
     if isinstance(query, str) and "$1" in query:
-        yield (
-            (*path, "query"),
-            "the query is written without $1: Reactor adds the condition and the order of the "
-            "cursor itself",
-        )
+        message = "the query is written without $1: the cursor's condition and order are added"
+        yield (*path, "query"), message
 
 
 def _complaints(written: Mapping[str, Any]) -> Iterable[Complaint]:
@@ -55,13 +52,19 @@ def _complaints(written: Mapping[str, Any]) -> Iterable[Complaint]:
     # How often and how patiently is no reason to read all rows again.
     identity=("dsn", "connection", "query", "cursor", "id"),
     check=_complaints,
-    guarantee="exactly once: what was seen is stored with the event; rows that are committed later "
-    "than the overlap, and states between two looks, are missed",
+    guarantee=(
+        "exactly once: what was seen is stored with the event; rows that are committed later than "
+        "the overlap, and states between two looks, are missed"
+    ),
     examples=[
-        "sql:\n  query: select id, total, changed_at from orders\n"
-        "  cursor: {column: changed_at, overlap: 5m}\n  id: event.data.id\n  every: 30s",
-        "sql: {dsn: 'sqlite:shop.db', query: select * from orders, cursor: {column: id, "
-        "start: latest}, every: 1m}",
+        (
+            "sql:\n  query: select id, total, changed_at from orders\n"
+            "  cursor: {column: changed_at, overlap: 5m}\n  id: event.data.id\n  every: 30s"
+        ),
+        (
+            "sql:\n  dsn: sqlite:shop.db\n  query: select * from orders\n"
+            "  cursor: {column: id, start: latest}\n  every: 1m"
+        ),
         "sql: {connection: shop, query: select name from muted, id: event.data.name, every: 10s}",
     ],
 )

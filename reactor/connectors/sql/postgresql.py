@@ -52,7 +52,7 @@ class PostgresSession:
         with translated():
             given = await self._given(sql, params)
             cursor = AsyncRawCursor(self.connection, row_factory=dict_row)
-            async with cursor, aclosing(cursor.stream(sql.encode(), given, size=500)) as found:
+            async with cursor, aclosing(_stream(cursor, sql, given)) as found:
                 async for row in found:
                     rows.append(row)
                     if len(rows) > max_rows:
@@ -69,9 +69,7 @@ class PostgresSession:
         with translated():
             given = await self._given(sql, params)
             async with self.connection.transaction():
-                cursor = AsyncRawServerCursor(
-                    self.connection, name="reactor", row_factory=dict_row
-                )
+                cursor = AsyncRawServerCursor(self.connection, name="reactor", row_factory=dict_row)
                 async with cursor:
                     await cursor.execute(sql.encode(), given)
                     while rows := await cursor.fetchmany(size):
@@ -185,9 +183,13 @@ def _refused(message: str) -> bool:
     return any(each in message for each in wrong) and "connection" in message
 
 
+def _stream(cursor: Any, sql: str, given: Any) -> AsyncGenerator[Row, None]:
+    return cast(AsyncGenerator[Row, None], cursor.stream(sql.encode(), given, size=500))
+
+
 @lru_cache(maxsize=1)
 def _adapters() -> Any:
-    """psycopg's adapters with our parsers in place of its own."""
+    """The adapters of psycopg with our parsers in place of its own."""
     import psycopg
     from psycopg.adapt import AdaptersMap, Loader
 

@@ -196,6 +196,8 @@ class Rows:
 
     async def _take(self, page: list[Row], looked: set[str]) -> None:
         """Emit what is new of a page; all that is to be known of it is stored afterwards."""
+        if self._columns:
+            looked.clear()  # of earlier pages the overlap is known, and the rest is behind us
         fresh = [named for row in page if (named := self._named(row, looked)) is not None]
         if not fresh:
             return
@@ -204,26 +206,22 @@ class Rows:
             at = later(at, one.value) if self._columns else None
         low, gone = self._low(at), self._passed(at)
         position = {"at": at}
-        batch = []
+        batch: list[Received] = []
         for one in fresh:
             # What the next look will not read again need not be remembered.
             places = {one.name: one.value} if low is None or _reaches(one.value, low) else {}
             if not batch:
                 places |= dict.fromkeys(gone)
-            batch.append(
-                Received(data=one.row, key=one.key, position=position, places=places)
-            )
+            batch.append(Received(data=one.row, key=one.key, position=position, places=places))
         receipts = await self._emit.many(batch)
-        unwanted = [
-            one for one, got in zip(batch, receipts, strict=True) if got.event is None
-        ]
+        unwanted = [one for one, got in zip(batch, receipts, strict=True) if got.event is None]
         if unwanted:
             known = {name: place for one in unwanted for name, place in one.places.items()}
             await self._context.keep(known, position=position)
         self._at = at
         self._found += len(fresh)
-        for one in batch:
-            self._seen.update(one.places)
+        for sent in batch:
+            self._seen.update(sent.places)
         for name in gone:
             del self._seen[name]
 
@@ -237,7 +235,8 @@ class Rows:
     def _named(self, row: Row, looked: set[str]) -> "_Named | None":
         """A row with its name, if it was not seen."""
         try:
-            id_ = None if self._query.id is None else self._query.id.evaluate({"event": {"data": row}})
+            asked = self._query.id
+            id_ = None if asked is None else asked.evaluate({"event": {"data": row}})
         except EvaluationError as error:
             raise DatabaseFailed(f"id: {error}") from error
         if self._columns:
@@ -262,7 +261,8 @@ class Rows:
             self._session = await self._place.connect()
         session, kind, query = self._session, self._place.kind, self._query.query
         if self._columns:
-            last = await self._bounded(session.query(last_sql(kind, query, self._columns), max_rows=1))
+            newest = session.query(last_sql(kind, query, self._columns), max_rows=1)
+            last = await self._bounded(newest)
             self._at = last[0]["last"] if last else None
         low = self._low(self._at)
         text = poll_sql(kind, query, self._columns, bounded=low is not None)

@@ -42,7 +42,7 @@ class SqliteSession:
 
     def __init__(self) -> None:
         self._connection: sqlite3.Connection
-        self._work = Worker("sqlite", lambda: self._connection.interrupt())
+        self._work = Worker("sqlite", self._interrupt)
 
     async def open(self, path: Path) -> None:
         """Connect to a file that is there."""
@@ -134,8 +134,14 @@ class SqliteSession:
     async def close(self) -> None:
         """End the connection."""
         with suppress(AttributeError, sqlite3.Error):
-            await self._work(lambda: self._connection.close())
+            await self._work(self._end)
         self._work.close()
+
+    def _interrupt(self) -> None:
+        self._connection.interrupt()
+
+    def _end(self) -> None:
+        self._connection.close()
 
     def _run(self, sql: str, params: Sequence[Any]) -> sqlite3.Cursor:
         return self._connection.execute(sql, _bound(params))

@@ -6,7 +6,8 @@ from typing import Any
 from reactor.connectors.sql.database import Kind
 from reactor.errors import DatabaseFailed
 
-_MARKS: Mapping[Kind, str] = {"postgres": '"', "mysql": "`", "sqlite": '"'}
+# SQLite takes "…" for a text where there is no such column; `…` is always a name.
+_MARKS: Mapping[Kind, str] = {"postgres": '"', "mysql": "`", "sqlite": "`"}
 BATCH = 1000
 
 
