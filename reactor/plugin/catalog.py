@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import Literal
 
-from reactor.plugin.spec import Spec
+from reactor.plugin.spec import Outlet, Spec
 
 # Each word of the language and the connector that has it. PyInstaller reads this table too.
 SOURCES: Mapping[str, str] = {
@@ -15,6 +15,7 @@ SOURCES: Mapping[str, str] = {
     "schedule": "reactor.connectors.schedule.source",
     "sql": "reactor.connectors.sql.polling",
     "postgres": "reactor.connectors.sql.changes",
+    "redis": "reactor.connectors.redis.source",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -42,6 +43,15 @@ ACTIONS: Mapping[str, str] = {
     "csv.write": "reactor.connectors.csv",
     "python": "reactor.connectors.python",
     "sql": "reactor.connectors.sql.action",
+    "redis.publish": "reactor.connectors.redis.actions",
+    "redis.xadd": "reactor.connectors.redis.actions",
+    "redis.push": "reactor.connectors.redis.actions",
+    "redis.command": "reactor.connectors.redis.actions",
+}
+# Each kind of connection that can be tried, and the connector that has it.
+CONNECTIONS: Mapping[str, str] = {
+    "redis": "reactor.connectors.redis.connection",
+    "sql": "reactor.connectors.sql.connection",
 }
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(
@@ -49,7 +59,6 @@ LATER_SOURCES = frozenset(
         "poll",
         "kafka",
         "nats",
-        "redis",
         "mqtt",
         "mysql",
         "exec",
@@ -62,10 +71,6 @@ LATER_ACTIONS = frozenset(
         "kafka.publish",
         "nats.publish",
         "nats.request",
-        "redis.publish",
-        "redis.xadd",
-        "redis.push",
-        "redis.command",
         "mqtt.publish",
         "email.send",
     ]
@@ -93,6 +98,14 @@ class Catalog:
         if spec is not None:
             self._found[kind, word] = spec
         return spec
+
+    def outlet(self, kind: str) -> Outlet | None:
+        """How connections of a kind are read and tried; None where nobody knows the kind."""
+        module = CONNECTIONS.get(kind)
+        if module is None:
+            return None
+        found = vars(importlib.import_module(module)).values()
+        return next(one for one in found if isinstance(one, Outlet) and one.kind == kind)
 
     def words(self, kind: Literal["source", "action"]) -> list[str]:
         """Every word of a kind, sorted."""
