@@ -104,7 +104,7 @@ class SourceFailed(ReactorError):
     def __init__(self, message: str, *, fatal: bool = False, lost: bool = False) -> None:
         super().__init__(message)
         self.fatal = fatal
-<<<<<<< HEAD
+        self.lost = lost
 
 
 class DatabaseFailed(ReactorError):
@@ -118,6 +118,3 @@ class DatabaseFailed(ReactorError):
         super().__init__(message)
         self.transient = transient
         self.code = code
-=======
-        self.lost = lost
->>>>>>> redis

@@ -14,7 +14,7 @@ from reactor.errors import DatabaseFailed
 from reactor.plugin.context import ActionContext, SourceContext
 from reactor.plugin.spec import Config, doc
 
-_FORMS = (
+FORMS = (
     "postgresql://user:password@host/database, mysql://user:password@host/database or "
     "sqlite:path/to/file"
 )
@@ -25,7 +25,7 @@ _TLS = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity
 Dsn = Annotated[
     str | None,
     doc(
-        f"Where the database is: {_FORMS}.",
+        f"Where the database is: {FORMS}.",
         "${{ secrets.shop_dsn }}",
         strict=True,
         authored=True,
@@ -56,7 +56,7 @@ def settings(
         return Settings(dsn=dsn)
     found: Any = context.connection("sql", connection).config
     if not isinstance(found.get("dsn"), str):
-        raise DatabaseFailed(f"the connection has no dsn: sql: {{dsn: …}} takes {_FORMS}")
+        raise DatabaseFailed(f"the connection has no dsn: sql: {{dsn: …}} takes {FORMS}")
     most = found.get("max", 5)
     return Settings(dsn=found["dsn"], max=most if isinstance(most, int) and most > 0 else 5)
 
@@ -74,7 +74,7 @@ def database(dsn: str, base: str) -> Database:
         return SqliteDatabase(Path(base) / unquote(path))
     if _CONNINFO.match(dsn):
         return PostgresDatabase(dsn)
-    raise DatabaseFailed(f"the dsn is none that this build knows: {_FORMS}")
+    raise DatabaseFailed(f"the dsn is none that this build knows: {FORMS}")
 
 
 def place(dsn: str) -> str:

@@ -84,6 +84,6 @@ async def sql(config: Poll, emit: Emit, context: SourceContext) -> None:
             context.up(rows.summary())
             await context.wait_until(began_ms + round(float(config.every) * 1000))
     except DatabaseFailed as error:
-        raise SourceFailed(str(error)) from error
+        raise SourceFailed(str(error), lost=error.transient) from error
     finally:
         await rows.close()

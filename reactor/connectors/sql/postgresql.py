@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import Any, cast
 
 from reactor.connectors.sql.database import Kind, Row
-from reactor.connectors.sql.values import ARRAYS, POSTGRES, json_text, parser
+from reactor.connectors.sql.values import ARRAYS, POSTGRES, Parse, json_text, parser
 from reactor.errors import DatabaseFailed
 
 _CONNECT_SECS = 8
 # Classes of SQLSTATE that may pass: connection, serialization and deadlock, resources, operator.
 _TRANSIENT_CLASSES = ("08", "40", "53", "57P")
-_TRANSIENT = ("55P03", "57014")  # lock not available, query cancelled
+_TRANSIENT = ("55006", "55P03", "57014")  # in use, lock not available, query cancelled
 # Types that psycopg would make objects of; PostgreSQL's text says as much.
 _TEXTS = (
     *("timestamp", "date", "time", "timetz", "interval", "uuid", "inet", "cidr", "record"),
@@ -42,6 +42,10 @@ class PostgresSession:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+
+    def learn(self, oid: int, parse: Parse) -> None:
+        """Read values of a type of this database in this way."""
+        self.connection.adapters.register_loader(oid, _loader(parse))
 
     async def query(self, sql: str, params: Sequence[Any] = (), *, max_rows: int) -> list[Row]:
         """The rows of a statement."""
@@ -126,12 +130,13 @@ class PostgresSession:
         from psycopg.pq import ExecStatus
 
         pgconn = self.connection.pgconn
-        pgconn.send_prepare(b"", sql.encode())
-        (prepared,) = await self.connection.wait(generators.execute(pgconn))
-        if prepared.status != ExecStatus.COMMAND_OK:
-            return ()  # the statement itself says what is wrong with it
-        pgconn.send_describe_prepared(b"")
-        (told,) = await self.connection.wait(generators.execute(pgconn))
+        async with self.connection.lock:
+            pgconn.send_prepare(b"", sql.encode())
+            (prepared,) = await self.connection.wait(generators.execute(pgconn))
+            if prepared.status != ExecStatus.COMMAND_OK:
+                return ()  # the statement itself says what is wrong with it
+            pgconn.send_describe_prepared(b"")
+            (told,) = await self.connection.wait(generators.execute(pgconn))
         return [told.param_type(number) for number in range(told.nparams)]
 
 
@@ -191,26 +196,27 @@ def _stream(cursor: Any, sql: str, given: Any) -> AsyncGenerator[Row, None]:
 def _adapters() -> Any:
     """The adapters of psycopg with our parsers in place of its own."""
     import psycopg
-    from psycopg.adapt import AdaptersMap, Loader
-
-    def loader(oid: int) -> type[Loader]:
-        parse = parser(oid)
-
-        class Plain(Loader):
-            """A text parsed by us."""
-
-            def load(self, data: Any) -> Any:
-                return parse(bytes(data).decode())
-
-        return Plain
+    from psycopg.adapt import AdaptersMap
 
     adapters = AdaptersMap(psycopg.adapters)
     for oid in (*POSTGRES, *ARRAYS):
         if oid not in (20, 21, 23):  # psycopg's own give the same, in C
-            adapters.register_loader(oid, loader(oid))
+            adapters.register_loader(oid, _loader(parser(oid)))
     for name in _TEXTS:
-        adapters.register_loader(name, loader(0))
+        adapters.register_loader(name, _loader(str))
     return adapters
+
+
+def _loader(parse: Parse) -> Any:
+    from psycopg.adapt import Loader
+
+    class Plain(Loader):
+        """A text read by us."""
+
+        def load(self, data: Any) -> Any:
+            return parse(bytes(data).decode())
+
+    return Plain
 
 
 def _mixed(params: Sequence[Any]) -> bool:

@@ -23,14 +23,15 @@ class SqliteDatabase:
 
     kind: Kind = "sqlite"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_secs: float = _BUSY_SECS) -> None:
         self._path = path
+        self._busy_secs = busy_secs
 
     async def connect(self) -> "SqliteSession":
         """A new session."""
         session = SqliteSession()
         try:
-            await session.open(self._path)
+            await session.open(self._path, self._busy_secs)
         except BaseException:
             await session.close()
             raise
@@ -44,7 +45,7 @@ class SqliteSession:
         self._connection: sqlite3.Connection
         self._work = Worker("sqlite", self._interrupt)
 
-    async def open(self, path: Path) -> None:
+    async def open(self, path: Path, busy_secs: float) -> None:
         """Connect to a file that is there."""
 
         def connect() -> None:
@@ -54,11 +55,10 @@ class SqliteSession:
                     self._connection = sqlite3.connect(
                         uri,
                         uri=True,
-                        timeout=_BUSY_SECS,
+                        timeout=busy_secs,
                         isolation_level=None,
                         check_same_thread=False,
                     )
-                    self._connection.execute("select 1 from sqlite_master limit 1")
                 except sqlite3.OperationalError as error:
                     raise DatabaseFailed(f"{path}: {error}", code=error.sqlite_errorname) from error
 
