@@ -6,7 +6,7 @@ It runs under the real supervisor: what is lost comes back as it does in the dae
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -167,15 +167,10 @@ class Listening:
     async def failed(self, words: str, secs: float = 10.0) -> str:
         """Return when it has failed and its error says this; the error."""
 
-        def says() -> bool:
+        async def says() -> bool:
             return words in (self.state.error or "")
 
-        try:
-            async with asyncio.timeout(secs):
-                while not says():
-                    await asyncio.sleep(0.02)  # nobody is told of a failure
-        except TimeoutError:
-            pytest.fail(f"no failure with {words!r} within {secs} s: {self.state}")
+        await eventually(says, f"a failure with {words!r}", secs)
         return self.state.error or ""
 
 
@@ -203,3 +198,13 @@ async def listening(
     async with supervisor:
         supervisor.start(INSTANCE, lambda: run(typed, ears, context))
         yield Listening(ears, context, supervisor)
+
+
+async def eventually(look: Callable[[], Awaitable[bool]], what: str, secs: float = 10.0) -> None:
+    """Return when a fact at a server holds, of which nobody tells us."""
+    try:
+        async with asyncio.timeout(secs):
+            while not await look():  # noqa: ASYNC110 -- nobody tells
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        pytest.fail(f"{what}: not within {secs} s")

@@ -10,11 +10,12 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -58,9 +59,18 @@ def free_port() -> int:
             return port
 
 
-def ask(port: int, request: bytes, size: int = 4096) -> bytes:
-    """The first bytes that a server answers; OSError if it does not."""
-    with socket.create_connection(("127.0.0.1", port), _ANSWER_SECS) as connection:
+def ask(port: int, request: bytes, size: int = 4096, *, tls: Path | None = None) -> bytes:
+    """The first bytes that a server answers; OSError if it does not.
+
+    With `tls`, the PEM file of its authority, it is asked over TLS.
+    """
+    with socket.create_connection(("127.0.0.1", port), _ANSWER_SECS) as plain, ExitStack() as stack:
+        connection = plain
+        if tls is not None:
+            context = ssl.create_default_context(cafile=str(tls))
+            connection = stack.enter_context(
+                context.wrap_socket(plain, server_hostname="127.0.0.1")
+            )
         connection.sendall(request)
         return connection.recv(size)
 

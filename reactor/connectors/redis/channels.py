@@ -15,7 +15,7 @@ from reactor.plugin.payload import Form, read_payload
 _MOST = 128
 # What may wait here while events are stored; then we read no more, and Redis keeps what it likes.
 _MOST_WAITING = 10_000
-_SILENCE_SECS = 10.0
+_SILENCE_SECS = 5.0
 _KEYSPACE, _KEYEVENT = "__keyspace@", "__keyevent@"
 
 

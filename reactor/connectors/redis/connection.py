@@ -113,6 +113,8 @@ def options(server: Server) -> tuple[Any, dict[str, Any]]:
     given |= {
         "retry": Retry(NoBackoff(), 0),
         "socket_connect_timeout": CONNECT_SECS,
+        # We bound each wait ourselves: the library's way, `wait_for`, loses cancellations.
+        "socket_timeout": None,
         "protocol": 2,
         "client_name": "reactor",
     }

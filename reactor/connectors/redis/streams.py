@@ -133,10 +133,10 @@ class _Reader:
             )
 
     async def _is_anew(self, stream: str, known: str) -> bool:
-        """Whether the stream's own ids are below our place: it is another one of that name."""
+        """Whether there is no stream, or its own ids are below our place: it is another one."""
         (reply,) = await self._line.ask_all([("XINFO", "STREAM", stream)])
         if isinstance(reply, Exception):
-            return False
+            return True
         last = _map(reply)[b"last-generated-id"].decode()
         return _number(last) < _number(known)
 

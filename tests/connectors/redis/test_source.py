@@ -6,7 +6,7 @@ import pytest
 
 from reactor.connectors.redis.source import redis
 from reactor.plugin.context import Connection
-from tests.brokers.listening import listening
+from tests.brokers.listening import eventually, listening
 
 pytestmark = pytest.mark.broker
 
@@ -28,9 +28,11 @@ def numbers(ears):
 
 async def until_acknowledged(client, stream, group="reactor"):
     """Wait until nothing is taken and not acknowledged."""
-    async with asyncio.timeout(10):
-        while (await client.xpending(stream, group))["pending"]:
-            await asyncio.sleep(0.01)
+
+    async def acknowledged():
+        return not (await client.xpending(stream, group))["pending"]
+
+    await eventually(acknowledged, "all is acknowledged")
 
 
 async def test_entries_come_in_order_and_are_acknowledged(server, client, ears):
@@ -167,7 +169,7 @@ async def test_trimmed_entries_are_told(server, client, ears, caplog):
     ears.places["consumer"] = "me"
     ears.position = {"since": 0}
     await client.xreadgroup("reactor", "me", {"orders": ">"})
-    await client.xtrim("orders", maxlen=1)
+    await client.xtrim("orders", maxlen=1, approximate=False)
 
     async with listening(redis, {"url": server.url, "streams": ["orders"]}, ears) as source:
         await until_acknowledged(client, "orders")
@@ -186,7 +188,7 @@ async def test_entries_trimmed_while_we_were_away_are_told(server, client, ears,
         await ears.until_heard(2)
         await until_acknowledged(client, "orders")
     await add(client, "orders", 2, 5)
-    await client.xtrim("orders", maxlen=2)
+    await client.xtrim("orders", maxlen=2, approximate=False)
 
     async with listening(redis, config, ears) as source:
         await ears.until_heard(4)
@@ -251,15 +253,15 @@ async def test_two_daemons_share_a_group(server, client, ears):
                     lambda turn=turn: len(ears.heard) + len(others.heard) >= turn * 200 + 100,
                     "half of them",
                 )
-        everyone = lambda: {*numbers(ears), *numbers(others)}  # noqa: E731
+
+        async def all_heard():
+            return {*numbers(ears), *numbers(others)} == set(range(1200))
+
         # What the other took and was stopped with is its own until it comes back.
         async with listening(redis, config, others):
-            async with asyncio.timeout(20):
-                while len(everyone()) < 1200:
-                    await asyncio.sleep(0.02)
+            await eventually(all_heard, "all are heard", 20)
             await until_acknowledged(client, "orders")
 
-    assert everyone() == set(range(1200))
     assert len(numbers(ears)) + len(numbers(others)) == 1200
 
 
@@ -283,9 +285,11 @@ async def test_a_full_daemon_stops_reading(server, client, ears):
 
     async with listening(redis, {"url": server.url, "streams": ["orders"]}, ears) as source:
         await source.up()
-        async with asyncio.timeout(10):
-            while (await client.xpending("orders", "reactor"))["pending"] == 0:
-                await asyncio.sleep(0.01)
+
+        async def taken():
+            return (await client.xpending("orders", "reactor"))["pending"] > 0
+
+        await eventually(taken, "a batch is taken")
         await asyncio.sleep(_SECS)
         assert (await client.xpending("orders", "reactor"))["pending"] == 128
         ears.open.set()
@@ -311,9 +315,11 @@ async def test_elements_of_a_list_are_moved_stored_removed(server, client, ears)
         await ears.until_heard(300)
         await client.rpush("jobs", '{"n": 300}')
         await ears.until_heard(301)
-        async with asyncio.timeout(5):
-            while await client.keys("jobs*"):
-                await asyncio.sleep(0.01)
+
+        async def empty():
+            return not await client.keys("jobs*")
+
+        await eventually(empty, "nothing is left")
 
     assert numbers(ears) == list(range(301))
     assert ears.heard[0].fields == {"list": "jobs"}
@@ -358,13 +364,13 @@ async def test_messages_of_channels(server, client, ears, way):
     """Each message with its channel."""
     async with listening(redis, {"url": server.url, **way}, ears) as source:
         await source.up()
+        assert "at most once" in source.state.detail
         for number in range(50):
             await client.publish("alerts", number)
         await ears.until_heard(50)
 
     assert ears.data == list(range(50))
     assert ears.heard[0].fields == {"channel": "alerts"}
-    assert "at most once" in source.state.detail
 
 
 async def test_keyspace_notifications_bring_the_key(server, client, ears):
