@@ -12,6 +12,16 @@ from reactor.connectors.sql.values import ARRAYS, POSTGRES, Parse, json_text, pa
 from reactor.errors import DatabaseFailed
 
 _CONNECT_SECS = 8
+# libpq's own words for who we are, how long to wait, and when a silent line is given up.
+_PATIENCE: dict[str, Any] = {
+    "application_name": "reactor",
+    "connect_timeout": _CONNECT_SECS,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+_FORMS = "-c timezone=UTC -c datestyle=ISO -c bytea_output=hex -c extra_float_digits=3"
 # Classes of SQLSTATE that may pass: connection, serialization and deadlock, resources, operator.
 _TRANSIENT_CLASSES = ("08", "40", "53", "57P")
 _TRANSIENT = ("55006", "55P03", "57014")  # in use, lock not available, query cancelled
@@ -140,26 +150,23 @@ class PostgresSession:
         return [told.param_type(number) for number in range(told.nparams)]
 
 
-async def open_connection(dsn: str, **options: Any) -> Any:
+async def open_connection(dsn: str, **parameters: Any) -> Any:
     """An autocommitting `psycopg.AsyncConnection` whose rows hold plain values."""
     from psycopg import AsyncConnection
+    from psycopg.conninfo import conninfo_to_dict
 
-    settings = "-c timezone=UTC -c datestyle=ISO -c bytea_output=hex -c extra_float_digits=3"
     with translated():
+        # After those of the DSN: values are read in these forms.
+        options = f"{conninfo_to_dict(dsn).get('options') or ''} {_FORMS}".strip()
         try:
             async with asyncio.timeout(_CONNECT_SECS + 1):
                 return await AsyncConnection.connect(
                     dsn,
                     autocommit=True,
                     context=_adapters(),
-                    connect_timeout=_CONNECT_SECS,
-                    options=settings,
-                    application_name="reactor",
-                    keepalives_idle=15,
-                    keepalives_interval=5,
-                    keepalives_count=3,
-                    tcp_user_timeout=30_000,
-                    **options,
+                    options=options,
+                    **_PATIENCE,
+                    **parameters,
                 )
         except TimeoutError as error:
             message = f"the server did not answer within {_CONNECT_SECS} s"

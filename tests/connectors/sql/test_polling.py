@@ -108,9 +108,7 @@ async def test_unwanted_rows_are_seen_too(listen, shop):
 async def test_a_changed_row_is_an_event_by_its_time(listen, shop):
     """With a time as cursor a row comes again in each new state, with its id as key."""
     shop.run(order(1, "new", "2026-01-01 10:00:00"))
-    source = poll(
-        listen, cursor={"column": ["changed_at", "id"]}, id=expression("event.data.id")
-    )
+    source = poll(listen, cursor={"column": ["changed_at", "id"]}, id=expression("event.data.id"))
     async with source.running() as ears:
         shop.run("update orders set state = 'paid', changed_at = '2026-01-01 10:00:30'")
         await ears.until(lambda: len(ears.heard) == 2, "both states")
@@ -177,7 +175,7 @@ async def test_a_null_cursor_is_named(listen, shop):
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"query": "select 1 fro"}, 'no such column: id'),
+        ({"query": "select 1 fro"}, "no such column: id"),
         ({"query": "select * from nowhere"}, "no such table: nowhere"),
         ({"cursor": {"column": "state", "overlap": 5}}, "an overlap needs a time or a number"),
         ({"cursor": {"column": "changed_at", "overlap": 5}}, "is a duration such as 5m, not 5"),

@@ -339,7 +339,7 @@ async def test_a_reset_begins_anew(cluster, to):
     cluster.ears.heard.clear()
     async with cluster.streaming("orders"):
         cluster.run("insert into orders values (3, 'new', 1)")
-        await cluster.ears.until(lambda: (3 in [new["id"] for _, new in cluster.changes]), "3")
+        await cluster.ears.until(lambda: 3 in [new["id"] for _, new in cluster.changes], "3")
 
     assert [new["id"] for _, new in cluster.changes] == ([3] if to else [1, 2, 3])
 
@@ -391,6 +391,8 @@ async def test_missing_rights_are_named(cluster):
     dsn = cluster.server.dsn_at(cluster.server.port, user=cluster.name, database=cluster.name)
     async with cluster.following("orders", dsn=dsn) as work:
         await work.failed("ALTER ROLE … REPLICATION")
-    cluster.run(f"alter role {cluster.name} replication", f"grant select on orders to {cluster.name}")
+    cluster.run(
+        f"alter role {cluster.name} replication", f"grant select on orders to {cluster.name}"
+    )
     async with cluster.following("orders", dsn=dsn) as work:
         await work.failed("have it done by the tables' owner: CREATE PUBLICATION")

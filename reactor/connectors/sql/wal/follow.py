@@ -67,6 +67,7 @@ async def follow(wanted: Wanted, emit: Emit, context: SourceContext) -> None:
         stream = await Stream.open(wanted.dsn, context.clock)
         stack.push_async_callback(stream.close)
         lookup = Lookup(session)
+        patience_ms = await check_server(session)
         tables = await _prepare(wanted, session, lookup, context.log)
         mark = await _begin(
             wanted, tables, session=session, stream=stream, emit=emit, context=context
@@ -75,14 +76,17 @@ async def follow(wanted: Wanted, emit: Emit, context: SourceContext) -> None:
         follower = Follower(
             wanted, tables, mark, stream=stream, lookup=lookup, emit=emit, context=context
         )
-        work = (follower.run(), follower.beat(), _watch(session, wanted.names.slot, context))
+        work = (
+            follower.run(),
+            follower.beat(patience_ms),
+            _watch(session, wanted.names.slot, context),
+        )
         await until_first_ends([asyncio.create_task(one) for one in work])
 
 
 async def _prepare(
     wanted: Wanted, session: PostgresSession, lookup: Lookup, log: logging.Logger
 ) -> list[Table]:
-    await check_server(session)
     tables = [await lookup.table(name) for name in wanted.tables]
     check_tables(tables, wanted.ops)
     await make_publication(session, wanted.names, tables, wanted.ops, log)
@@ -194,11 +198,12 @@ class Follower:
                 self._bytes += len(message)
                 await self._read(message)
 
-    async def beat(self) -> None:
+    async def beat(self, patience_ms: int) -> None:
         """Tell the server every few seconds that we live, and want to hear the same."""
+        every_ms = min(_BEAT_MS, patience_ms // 3) if patience_ms else _BEAT_MS
         while True:
             await self._stream.confirm(0, asking=True)
-            await self._context.wait_until(self._context.clock.now_ms() + _BEAT_MS)
+            await self._context.wait_until(self._context.clock.now_ms() + every_ms)
 
     async def _heard(self, keepalive: Keepalive) -> None:
         if self._begun is None and not self._pending:

@@ -13,6 +13,10 @@ from reactor.errors import DatabaseFailed, SourceFailed
 from reactor.units import format_size
 
 WARN_BYTES = 1 << 30
+_SETTINGS = """
+select current_setting('wal_level') as level,
+       (select setting from pg_settings where name = 'wal_sender_timeout') as patience
+"""
 _SLOT = """
 select plugin::text as plugin, slot_type, database::text as database, wal_status, active,
        active_pid, confirmed_flush_lsn::text as confirmed,
@@ -45,14 +49,18 @@ class Names(Struct, frozen=True):
     own_publication: bool
 
 
-async def check_server(session: Session) -> None:
-    """Whether the server can decode its log; raises `DatabaseFailed` with what to change."""
-    (level,) = await session.query("select current_setting('wal_level') as is", max_rows=1)
-    if level["is"] != "logical":
-        raise DatabaseFailed(
-            f"wal_level is {level['is']}: run ALTER SYSTEM SET wal_level = 'logical' and restart "
-            "PostgreSQL"
-        )
+async def check_server(session: Session) -> int:
+    """How many ms the server waits for a word of ours (0: for ever).
+
+    Raises `DatabaseFailed` with what to change where the server cannot decode its log.
+    """
+    (found,) = await session.query(_SETTINGS, max_rows=1)
+    if found["level"] == "logical":
+        return int(found["patience"])
+    raise DatabaseFailed(
+        f"wal_level is {found['level']}: run ALTER SYSTEM SET wal_level = 'logical' and restart "
+        "PostgreSQL"
+    )
 
 
 def check_tables(tables: Sequence[Table], ops: Sequence[str]) -> None:
