@@ -12,6 +12,8 @@ import pytest
 from msgspec import msgpack
 
 from reactor.clock import SystemClock
+from reactor.connectors.sql.database import Session
+from reactor.connectors.sql.dsn import database
 from reactor.errors import NotFound
 from reactor.model.event import Receipt, Received
 from reactor.plugin.context import Accepted, Connection, Files
@@ -252,6 +254,70 @@ def mariadb() -> Iterator[Mariadb]:
     """One MariaDB for tests that leave it as it is."""
     with Mariadb() as server:
         yield server
+
+
+class Place:
+    """An empty database of one of the kinds, and a session to look into it."""
+
+    def __init__(self, kind: str, dsn: str, base: Path) -> None:
+        self.kind = kind
+        self.dsn = dsn
+        self.base = base
+
+    def typed(self, text: str) -> str:
+        """SQL with the words of this kind for types: INSTANT, BYTES, JSON, EXACT, FLOAT, KEY."""
+        for word, type_ in _TYPES[self.kind].items():
+            text = text.replace(word, type_)
+        return text
+
+    async def run(self, *statements: str) -> None:
+        """Run statements, each its own commit."""
+        async with self.session() as session:
+            for each in statements:
+                await session.execute(self.typed(each))
+
+    async def rows(self, query: str) -> list[Any]:
+        """The rows of a query as tuples."""
+        async with self.session() as session:
+            found = await session.query(query, max_rows=100_000)
+        return [tuple(row.values()) for row in found]
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """A session of its own."""
+        found = await database(self.dsn, str(self.base)).connect()
+        try:
+            yield found
+        finally:
+            await found.close()
+
+
+_TYPES: dict[str, dict[str, str]] = {
+    "postgres": {
+        "INSTANT": "timestamptz", "BYTES": "bytea", "JSON": "jsonb", "EXACT": "numeric",
+        "FLOAT": "double precision", "KEY": "bigserial primary key",
+    },
+    "mysql": {
+        "INSTANT": "timestamp(6) null", "BYTES": "longblob", "JSON": "json",
+        "EXACT": "decimal(40, 10)", "FLOAT": "double", "KEY": "bigint auto_increment primary key",
+    },
+    "sqlite": {
+        "INSTANT": "text", "BYTES": "blob", "JSON": "text", "EXACT": "numeric",
+        "FLOAT": "real", "KEY": "integer primary key",
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mysql"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty database of each kind."""
+    name = f"p{abs(hash(request.node.nodeid)) % 10**9}"
+    if request.param == "sqlite":
+        sqlite3.connect(tmp_path / "shop.db").close()
+        return Place("sqlite", "sqlite:shop.db", tmp_path)
+    server = request.getfixturevalue("postgres" if request.param == "postgres" else "mariadb")
+    await Place(request.param, server.dsn, tmp_path).run(f"create database {name}")
+    return Place(request.param, server.dsn_at(server.port, database=name), tmp_path)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from reactor.connectors.sql.changes import postgres as source
+from reactor.errors import SourceFailed
 from tests.brokers.listening import Ears, listening
 from tests.brokers.postgres import Postgres
 from tests.brokers.proxy import Proxy
@@ -20,10 +21,6 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 FULL = os.environ.get("REACTOR_CHAOS") == "full"
 CYCLES = 50 if FULL else 2
 KEYS = 20
-
-
-class Died(Exception):
-    """The daemon ended after its commit, before the server heard of it."""
 
 
 async def write_while(port, busy):
@@ -60,7 +57,7 @@ async def harm(kind, server, proxy, ears):
         def die():
             ears.committed = lambda: None
             died.set()
-            raise Died
+            raise SourceFailed("died after the commit", lost=True)
 
         ears.committed = die
         await died.wait()
@@ -146,6 +143,7 @@ async def test_while_nothing_can_be_stored_the_server_is_kept_alive(postgres):
 LARGE = """
 import asyncio, resource, sys, psycopg
 from reactor.connectors.sql.changes import postgres as source
+from reactor.errors import SourceFailed
 from tests.brokers.listening import Ears, listening
 
 class Counting(Ears):
