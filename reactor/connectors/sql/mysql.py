@@ -4,7 +4,7 @@ import re
 import select
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -70,11 +70,9 @@ class MysqlSession:
 
     async def query(self, sql: str, params: Sequence[Any] = (), *, max_rows: int) -> list[Row]:
         """The rows of a statement."""
-        from pymysql.cursors import SSDictCursor
 
         def read() -> list[Row]:
-            with _translated(), self._connection.cursor(SSDictCursor) as cursor:
-                cursor.execute(*_bound(sql, params))
+            with _translated(), self._reading(sql, params) as cursor:
                 return list(cursor.fetchmany(max_rows + 1))
 
         return await self._work(read)
@@ -83,24 +81,19 @@ class MysqlSession:
         self, sql: str, params: Sequence[Any], size: int
     ) -> AsyncGenerator[list[Row], None]:
         """The rows of a query in pages, as the server sends them."""
-        from pymysql.cursors import SSDictCursor
+        with ExitStack() as stack:
 
-        def begin() -> Any:
-            with _translated():
-                cursor = self._connection.cursor(SSDictCursor)
-                cursor.execute(*_bound(sql, params))
-                return cursor
+            def begin() -> Any:
+                with _translated():
+                    return stack.enter_context(self._reading(sql, params))
 
-        def page() -> list[Row]:
-            with _translated():
-                return list(cursor.fetchmany(size))
+            def page() -> list[Row]:
+                with _translated():
+                    return list(cursor.fetchmany(size))
 
-        cursor = await self._work(begin)
-        try:
+            cursor = await self._work(begin)
             while rows := await self._work(page):
                 yield rows
-        finally:
-            await self._work(cursor.close)
 
     async def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run a statement."""
@@ -132,6 +125,21 @@ class MysqlSession:
                 await self.execute("rollback")
             raise
         await self.execute("commit")
+
+    @contextmanager
+    def _reading(self, sql: str, params: Sequence[Any]) -> Iterator[Any]:
+        """A statement whose rows are read as they come; what is left at the end is not read."""
+        from pymysql.cursors import SSDictCursor
+
+        cursor = self._connection.cursor(SSDictCursor)
+        try:
+            cursor.execute(*_bound(sql, params))
+            yield cursor
+        finally:
+            result = self._connection._result  # noqa: SLF001 -- it has no other way to stop early
+            if result is not None and result.unbuffered_active:
+                result.unbuffered_active, result.connection = False, None
+                self._abort()
 
     def dropped(self) -> bool:
         """An idle server says nothing, unless it says good-bye."""

@@ -25,6 +25,7 @@ _FORMS = "-c timezone=UTC -c datestyle=ISO -c bytea_output=hex -c extra_float_di
 # Classes of SQLSTATE that may pass: connection, serialization and deadlock, resources, operator.
 _TRANSIENT_CLASSES = ("08", "40", "53", "57P")
 _TRANSIENT = ("55006", "55P03", "57014")  # in use, lock not available, query cancelled
+_PROTOCOL = "08P01"  # such as too few parameters: our fault, and nothing passes
 # Types that psycopg would make objects of; PostgreSQL's text says as much.
 _TEXTS = (
     *("timestamp", "date", "time", "timetz", "interval", "uuid", "inet", "cidr", "record"),
@@ -59,18 +60,23 @@ class PostgresSession:
 
     async def query(self, sql: str, params: Sequence[Any] = (), *, max_rows: int) -> list[Row]:
         """The rows of a statement."""
-        from psycopg import AsyncRawCursor
+        from psycopg import AsyncRawCursor, ProgrammingError
         from psycopg.rows import dict_row
 
         rows: list[Row] = []
         with translated():
             given = await self._given(sql, params)
             cursor = AsyncRawCursor(self.connection, row_factory=dict_row)
-            async with cursor, aclosing(_stream(cursor, sql, given)) as found:
-                async for row in found:
-                    rows.append(row)
-                    if len(rows) > max_rows:
-                        break
+            try:
+                async with cursor, aclosing(_stream(cursor, sql, given)) as found:
+                    async for row in found:
+                        rows.append(row)
+                        if len(rows) > max_rows:
+                            break
+            except ProgrammingError as error:
+                # It was done, and says so because such a statement has no rows.
+                if error.sqlstate is not None or "didn't produce a result" not in str(error):
+                    raise
         return rows
 
     async def pages(
@@ -185,7 +191,8 @@ def translated() -> Iterator[None]:
         lost = isinstance(error, psycopg.OperationalError) and state is None
         transient = lost or bool(state and state.startswith(_TRANSIENT_CLASSES))
         message = " ".join(str(error).split()) or type(error).__name__
-        transient = (transient or state in _TRANSIENT) and not _refused(message)
+        transient = (transient or state in _TRANSIENT) and state != _PROTOCOL
+        transient = transient and not _refused(message)
         raise DatabaseFailed(message, transient=transient, code=state) from error
 
 

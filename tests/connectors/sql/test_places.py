@@ -139,12 +139,20 @@ async def test_too_many_rows_are_refused_early(attempt, place):
     assert len(await done(attempt, place, query="select n from t", max_rows=5000)) == 5000
 
 
+async def test_a_query_without_rows_gives_none(attempt, place):
+    """An effect under `query` happens, and has no rows."""
+    await place.run("create table t (n int)")
+
+    assert await done(attempt, place, query="insert into t values ($1)", params=[1]) == []
+    assert await place.rows("select n from t") == [(1,)]
+
+
 @pytest.mark.parametrize(
     ("written", "says"),
     [
         ({"query": "selec 1"}, "selec"),
         ({"query": "select * from nowhere"}, "nowhere"),
-        ({"query": "select $2", "params": [1]}, ""),
+        ({"query": "select $2", "params": [1]}, "."),
     ],
 )
 async def test_wrong_statements_are_not_tried_again(attempt, place, written, says):
@@ -211,7 +219,7 @@ async def test_late_committers_are_all_found(place, listen):
 async def test_a_table_larger_than_a_page(place, listen):
     """Pages come in order, and a restart in the middle goes on."""
     await place.run("create table orders (id KEY, at INSTANT)")
-    async with place.session() as session:
+    async with place.session() as session, session.transaction():
         await session.many(
             "insert into orders (id, at) values ($1, $2)",
             [[n, EPOCH + timedelta(seconds=n // 3)] for n in range(1, 3501)],
