@@ -16,6 +16,7 @@ SOURCES: Mapping[str, str] = {
     "sql": "reactor.connectors.sql.polling",
     "postgres": "reactor.connectors.sql.changes",
     "redis": "reactor.connectors.redis.source",
+    "mqtt": "reactor.connectors.mqtt.source",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -47,11 +48,13 @@ ACTIONS: Mapping[str, str] = {
     "redis.xadd": "reactor.connectors.redis.actions",
     "redis.push": "reactor.connectors.redis.actions",
     "redis.command": "reactor.connectors.redis.actions",
+    "mqtt.publish": "reactor.connectors.mqtt.action",
 }
 # Each kind of connection that can be tried, and the connector that has it.
 CONNECTIONS: Mapping[str, str] = {
     "redis": "reactor.connectors.redis.connection",
     "sql": "reactor.connectors.sql.connection",
+    "mqtt": "reactor.connectors.mqtt.action",
 }
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(
@@ -59,7 +62,6 @@ LATER_SOURCES = frozenset(
         "poll",
         "kafka",
         "nats",
-        "mqtt",
         "mysql",
         "exec",
         "join",
@@ -71,7 +73,6 @@ LATER_ACTIONS = frozenset(
         "kafka.publish",
         "nats.publish",
         "nats.request",
-        "mqtt.publish",
         "email.send",
     ]
 )

@@ -153,21 +153,21 @@ class Server:
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        self._signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self._wait(_PATIENCE_SECS)
 
     def stop(self) -> None:
         """Ask it to end, and wait for that."""
-        self._signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         self._wait(_PATIENCE_SECS)
 
     def pause(self) -> None:
         """Freeze it: connections stay open and nothing answers."""
-        self._signal(signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
-        self._signal(signal.SIGCONT)
+        self.signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """Kill it if it runs, and start it again on the same port and folder."""
@@ -176,13 +176,19 @@ class Server:
 
     def end(self) -> None:
         """Leave neither process nor folder behind."""
-        self._signal(signal.SIGCONT)
-        self._signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self._wait(_TERM_SECS)
         self.kill()
         print(f"{self.name} said: {self.output()}")  # noqa: T201 -- pytest shows it on failure
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def signal(self, number: int) -> None:
+        """Send it, and all that it started, a signal."""
+        if self.process is not None and self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
 
     def output(self) -> str:
         """The end of what it printed."""
@@ -209,11 +215,6 @@ class Server:
             return self.answers()
         except OSError:
             return False
-
-    def _signal(self, number: int) -> None:
-        if self.process is not None and self.process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
 
     def _wait(self, secs: float) -> None:
         if self.process is not None:

@@ -57,7 +57,7 @@ async def test_a_lost_line_is_found_again(postgres):
             "select pg_terminate_backend(pid) from pg_stat_activity "
             "where query like '%LISTEN%again%' and pid <> pg_backend_pid()",
         )
-        await work.failed("terminating connection")
+        await work.failed("connection")
         await ears.until(lambda: work.state.state == "up", "up again")
         run(postgres, "notify again, 'x'")
         await ears.until_heard(1)
