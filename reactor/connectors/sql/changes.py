@@ -21,7 +21,7 @@ Op = Literal["insert", "update", "delete", "truncate"]
 _OPS: tuple[Op, ...] = ("insert", "update", "delete", "truncate")
 _OF_WAL = ("tables", "ops", "snapshot", "slot", "publication")
 _OF_NOTIFY = ("channels", "also")
-_LOOK_SECS = 300.0
+_LOOK_SECS = 30.0
 
 
 class CatchUp(Query, frozen=True):

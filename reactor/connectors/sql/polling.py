@@ -17,7 +17,9 @@ class Poll(Query, frozen=True, kw_only=True):
     every: Annotated[Duration, doc("How long after a look the next one begins.", "30s")]
     dsn: Dsn = None
     connection: ConnectionName = None
-    statement_timeout: Annotated[Duration, doc("How long one look may take.", "5m")] = Duration(300)
+    statement_timeout: Annotated[
+        Duration, doc("How long the database may take for a page of rows.", "5m")
+    ] = Duration(30)
 
 
 def check_query(written: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterable[Complaint]:

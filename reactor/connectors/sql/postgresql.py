@@ -49,10 +49,11 @@ class PostgresDatabase:
 
 
 class PostgresSession:
-    """One connection: `database.Session`."""
+    """One connection: `database.Session`; `limit_secs` bounds each of its queries."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, limit_secs: float | None = None) -> None:
         self.connection = connection
+        self.limit_secs = limit_secs
 
     def learn(self, oid: int, parse: Parse) -> None:
         """Read values of a type of this database in this way."""
@@ -60,6 +61,14 @@ class PostgresSession:
 
     async def query(self, sql: str, params: Sequence[Any] = (), *, max_rows: int) -> list[Row]:
         """The rows of a statement."""
+        try:
+            async with asyncio.timeout(self.limit_secs):
+                return await self._query(sql, params, max_rows)
+        except TimeoutError as error:
+            message = f"the server did not answer within {self.limit_secs:g} s"
+            raise DatabaseFailed(message, transient=True) from error
+
+    async def _query(self, sql: str, params: Sequence[Any], max_rows: int) -> list[Row]:
         from psycopg import AsyncRawCursor, ProgrammingError
         from psycopg.rows import dict_row
 

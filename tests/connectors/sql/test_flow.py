@@ -63,7 +63,9 @@ do:
     async with World(text) as world:
         (flow,) = world.load(text)
         instance = flow.triggers[0].instance
-        rows = [Received(data={"id": n, "state": s}, key=str(n)) for n, s in ((1, "new"), (2, "paid"))]
+        rows = [
+            Received(data={"id": n, "state": s}, key=str(n)) for n, s in ((1, "new"), (2, "paid"))
+        ]
         await world.offer(instance, *rows)
 
         assert len(await world.executions()) == 1

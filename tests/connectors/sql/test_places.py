@@ -1,6 +1,7 @@
 """What steps and polling do alike in PostgreSQL, MariaDB and SQLite."""
 
 import asyncio
+import os
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -14,8 +15,13 @@ from reactor.connectors.sql.polling import sql as polling
 from reactor.errors import ActionFailed, DatabaseFailed
 from reactor.expr.parse import parse
 from reactor.expr.scope import Scope
+from tests.brokers.listening import Ears, listening
+from tests.brokers.mariadb import Mariadb
+from tests.brokers.proxy import Proxy
+from tests.connectors.sql.conftest import Place
 
 pytestmark = pytest.mark.broker
+CYCLES = 50 if os.environ.get("REACTOR_CHAOS") == "full" else 1
 EVENT_ID = parse("event.data.id", Scope({"event": None}))
 EPOCH = datetime(1990, 1, 1, tzinfo=UTC)
 PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40)
@@ -240,12 +246,62 @@ async def test_a_table_larger_than_a_page(place, listen):
 async def test_a_slow_query_is_named(place, listen):
     """A look that takes too long fails with what helps."""
     if place.kind == "sqlite":
-        slow = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) i from n"
+        slow = (
+            "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) i from n"
+        )
     else:
         slow = f"select {'pg_sleep(9)::text' if place.kind == 'postgres' else 'sleep(9)'} as i"
     source = listen(polling, dsn=place.dsn, query=slow, every="1s", statement_timeout="200ms")
 
     assert "took longer than 200ms" in str(await source.failure())
+
+
+async def test_a_half_open_line_is_noticed(mariadb, tmp_path):
+    """Nothing comes through and nothing says so: a look has a deadline, and the next one works."""
+    place, ears = Place("mysql", mariadb.dsn, tmp_path), Ears()
+    await place.run("create table half (id KEY)", "insert into half values ()")
+    with Proxy(mariadb.port) as proxy:
+        config = {
+            "dsn": mariadb.dsn_at(proxy.port),
+            "query": "select * from half",
+            "cursor": {"column": "id"},
+            "every": "20ms",
+            "statement_timeout": "500ms",
+        }
+        async with listening(polling, config, ears) as work:
+            await ears.until_heard(1)
+            proxy.half_open()
+            await work.failed("took longer than 500ms", 20)
+            proxy.mend()
+            await place.run("insert into half values ()")
+            await ears.until_heard(2)
+
+    assert [row["id"] for row in ears.data] == [1, 2]
+
+
+async def test_polling_over_kills_and_cuts(tmp_path):
+    """Rows that are added while MariaDB is killed and cut off come once each."""
+    ears = Ears()
+    with Mariadb() as server, Proxy(server.port) as proxy:
+        place = Place("mysql", server.dsn, tmp_path)
+        await place.run("create table orders (id KEY)")
+        config = {
+            "dsn": server.dsn_at(proxy.port),
+            "query": "select * from orders",
+            "cursor": {"column": "id"},
+            "every": "20ms",
+        }
+        async with listening(polling, config, ears):
+            for _ in range(CYCLES):
+                await place.run(*["insert into orders values ()"] * 5)
+                await asyncio.to_thread(server.restart)
+                await place.run(*["insert into orders values ()"] * 5)
+                proxy.reset()
+                await ears.until_heard(1)
+            rows = await place.rows("select id from orders order by id")
+            await ears.until_heard(len(rows))
+
+    assert [(row["id"],) for row in ears.data] == rows
 
 
 async def test_a_lost_connection_may_be_tried_again(postgres):
@@ -270,7 +326,9 @@ async def test_deadlocks_may_be_tried_again(place):
     """Of two transactions that wait for each other one fails, and may be tried again."""
     if place.kind == "sqlite":
         return  # one writes at a time: nobody waits in a ring
-    await place.run("create table t (id int primary key, n int)", "insert into t values (1,0),(2,0)")
+    await place.run(
+        "create table t (id int primary key, n int)", "insert into t values (1,0),(2,0)"
+    )
     failures = []
 
     async def cross(session, first, second):

@@ -140,6 +140,24 @@ async def test_while_nothing_can_be_stored_the_server_is_kept_alive(postgres):
     assert Counter(change["new"]["id"] for change in ears.data) == {1: 1, 2: 1}
 
 
+async def test_a_half_open_line_is_noticed(postgres):
+    """Nothing comes through and nothing says so: after three questions the line is given up."""
+    ears = Ears()
+    with psycopg.connect(postgres.dsn, autocommit=True) as line:
+        line.execute("create table half (id int primary key)")
+    with Proxy(postgres.port) as proxy:
+        dsn = postgres.dsn_at(proxy.port) + "?options=-c%20wal_sender_timeout%3D1500ms"
+        config = {"dsn": dsn, "tables": ["half"], "slot": "half"}
+        async with listening(source, config, ears) as work:
+            await ears.until(lambda: work.state.detail == "following", "following")
+            proxy.half_open()
+            await work.failed("silent for 1.5 s", 45)
+            proxy.mend()
+            with psycopg.connect(postgres.dsn, autocommit=True) as line:
+                line.execute("insert into half values (1)")
+            await ears.until(lambda: ears.heard, "the change")
+
+
 LARGE = """
 import asyncio, resource, sys, psycopg
 from reactor.connectors.sql.changes import postgres as source

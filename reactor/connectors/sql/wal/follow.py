@@ -46,6 +46,7 @@ MOST_ROWS = 10_000
 MOST_BYTES = 16 << 20
 _BATCH = 1000
 _BEAT_MS = 10_000
+_ANSWER_SECS = 30.0
 _LAG_MS = 30_000
 
 
@@ -63,22 +64,24 @@ async def follow(wanted: Wanted, emit: Emit, context: SourceContext) -> None:
     """Run until cancelled; raises `DatabaseFailed`, or `SourceFailed` where a slot is lost."""
     async with AsyncExitStack() as stack:
         session = await PostgresDatabase(wanted.dsn).connect()
+        session.limit_secs = _ANSWER_SECS
         stack.push_async_callback(session.close)
         stream = await Stream.open(wanted.dsn, context.clock)
         stack.push_async_callback(stream.close)
         lookup = Lookup(session)
         patience_ms = await check_server(session)
+        beat_ms = min(_BEAT_MS, patience_ms // 3) if patience_ms else _BEAT_MS
         tables = await _prepare(wanted, session, lookup, context.log)
         mark = await _begin(
             wanted, tables, session=session, stream=stream, emit=emit, context=context
         )
-        await stream.start(wanted.names.slot, wanted.names.publication)
+        await stream.start(wanted.names.slot, wanted.names.publication, beat_ms)
         follower = Follower(
             wanted, tables, mark, stream=stream, lookup=lookup, emit=emit, context=context
         )
         work = (
             follower.run(),
-            follower.beat(patience_ms),
+            follower.beat(beat_ms),
             _watch(session, wanted.names.slot, context),
         )
         await until_first_ends([asyncio.create_task(one) for one in work])
@@ -198,9 +201,8 @@ class Follower:
                 self._bytes += len(message)
                 await self._read(message)
 
-    async def beat(self, patience_ms: int) -> None:
+    async def beat(self, every_ms: int) -> None:
         """Tell the server every few seconds that we live, and want to hear the same."""
-        every_ms = min(_BEAT_MS, patience_ms // 3) if patience_ms else _BEAT_MS
         while True:
             await self._stream.confirm(0, asking=True)
             await self._context.wait_until(self._context.clock.now_ms() + every_ms)

@@ -10,8 +10,8 @@ from reactor.connectors.sql.postgresql import open_connection, translated
 from reactor.connectors.sql.wal.messages import EPOCH_SECS
 from reactor.errors import DatabaseFailed
 
-# A server asked for a word answers at once; so long without any, it is gone.
-SILENCE_SECS = 30.0
+# A server that is asked for a word answers at once; after so many unanswered it is gone.
+_UNANSWERED = 3
 _DATA = Form(">cqqq")
 _KEEPALIVE = Form(">cqqB")
 _STATUS = Form(">cqqqqB")
@@ -35,6 +35,7 @@ class Stream:
         self._pg = connection.pgconn
         self._clock = clock
         self._confirmed = 0
+        self._silence_secs: float | None = None
         self._telling = asyncio.Lock()
 
     @classmethod
@@ -65,8 +66,9 @@ class Stream:
         values = [found.get_value(0, column) for column in range(found.nfields)]
         return ["" if value is None else bytes(value).decode() for value in values]
 
-    async def start(self, slot: str, publication: str) -> None:
-        """Begin to stream from where the slot stands."""
+    async def start(self, slot: str, publication: str, beat_ms: int) -> None:
+        """Begin to stream from where the slot stands; `beat_ms` is how often we will ask."""
+        self._silence_secs = beat_ms / 1000 * _UNANSWERED
         names = publication.replace("'", "''").replace('"', '""')
         await self.command(
             f'START_REPLICATION SLOT "{slot}" LOGICAL 0/0 '
@@ -90,10 +92,10 @@ class Stream:
     async def more(self) -> None:
         """Wait until more has come in, and read it."""
         try:
-            async with asyncio.timeout(SILENCE_SECS):
+            async with asyncio.timeout(self._silence_secs):
                 await self._ready(writing=False)
         except TimeoutError as error:
-            message = f"the server has been silent for {SILENCE_SECS:g} s"
+            message = f"the server has been silent for {self._silence_secs:g} s"
             raise DatabaseFailed(message, transient=True) from error
         with translated():
             self._pg.consume_input()
