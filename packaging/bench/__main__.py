@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 import conditions
+import databases
 import history
 import in_process
 import reading
@@ -36,6 +37,7 @@ MEASURES = {
     "start": starting.rows,
     "reading": reading.rows,
     "history": history.rows,
+    "databases": databases.rows,
 }
 
 

@@ -73,7 +73,8 @@ do:
 
 def test_how_often_is_no_part_of_a_subscription():
     """Another pace or patience does not read all rows again; another query does."""
-    text = "flow: f\nwhen:\n  sql: {{dsn: 'sqlite:a', query: {}, id: event.data.{}, every: {}}}\ndo: [{{log: a}}]"
+    sql = "sql: {{dsn: 'sqlite:a', query: {}, id: event.data.{}, every: {}}}"
+    text = f"flow: f\nwhen:\n  {sql}\ndo: [{{{{log: a}}}}]"
     world = World()
 
     def instance(*parts):

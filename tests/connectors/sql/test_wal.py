@@ -329,7 +329,7 @@ async def test_a_lost_slot_stops_loudly(cluster):
 
 @pytest.mark.parametrize("to", [None, "latest"])
 async def test_a_reset_begins_anew(cluster, to):
-    """earliest tells all rows again, latest only what comes."""
+    """Earliest tells all rows again, latest only what comes."""
     cluster.run(ORDERS, "insert into orders values (1, 'new', 1)")
     async with cluster.streaming("orders"):
         await cluster.ears.until_heard(1)

@@ -1,4 +1,4 @@
-"""PostgreSQL's log when the server is killed, the line is cut, the daemon dies; and large things."""
+"""PostgreSQL's log when the server is killed, the line cut, the daemon dies; large things."""
 
 import asyncio
 import os
@@ -85,7 +85,7 @@ async def test_nothing_is_lost_over_kills_cuts_and_deaths(record_property):
             busy.clear()
             await writing
             with psycopg.connect(server.dsn) as line:
-                final = dict(line.execute("select key, n from stock").fetchall())
+                final: dict[int, int] = dict(line.execute("select key, n from stock").fetchall())
             await ears.until_heard(sum(final.values()))
 
     seen: dict[int, list[int]] = {}

@@ -44,7 +44,7 @@ from reactor.plugin.context import Emit, SourceContext
 # More rows of one transaction are stored in several commits.
 MOST_ROWS = 10_000
 MOST_BYTES = 16 << 20
-_BATCH = 1000
+_BATCH = 500
 _BEAT_MS = 10_000
 _ANSWER_SECS = 30.0
 _LAG_MS = 30_000
@@ -193,6 +193,8 @@ class Follower:
         while True:
             message = self._stream.take()
             if message is None:
+                if self._whole < _BATCH and self._stream.refill():
+                    continue  # the more in one commit, the fewer commits
                 await self._store(self._whole)
                 await self._stream.more()
             elif isinstance(message, Keepalive):

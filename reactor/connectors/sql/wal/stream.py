@@ -1,6 +1,7 @@
 """A replication connection: bytes of the log from a slot, and word back of what is stored."""
 
 import asyncio
+import select
 from collections.abc import Sequence
 from struct import Struct as Form
 from typing import Any
@@ -34,6 +35,8 @@ class Stream:
         self._connection = connection
         self._pg = connection.pgconn
         self._clock = clock
+        self._arrived = select.poll()
+        self._arrived.register(self._pg.socket, select.POLLIN)
         self._confirmed = 0
         self._silence_secs: float | None = None
         self._telling = asyncio.Lock()
@@ -77,8 +80,11 @@ class Stream:
 
     def take(self) -> bytes | Keepalive | None:
         """The next message that has come in; None if there is none yet."""
-        with translated():
+        try:
             size, data = self._pg.get_copy_data(1)
+        except Exception:
+            with translated():
+                raise
         if size == 0:
             return None
         if size < 0:
@@ -88,6 +94,14 @@ class Stream:
             return body[_DATA.size :]
         _, lsn, _, asks = _KEEPALIVE.unpack(body)
         return Keepalive(lsn, asks=bool(asks))
+
+    def refill(self) -> bool:
+        """Read what has arrived, without waiting; whether there was anything."""
+        if not self._arrived.poll(0):
+            return False
+        with translated():
+            self._pg.consume_input()
+        return True
 
     async def more(self) -> None:
         """Wait until more has come in, and read it."""
