@@ -40,7 +40,8 @@ async def listen(
         context.up(f"listening to {', '.join(channels)}")
         hearing = _hear(connection, None if also else emit, hinted)
         work = [hearing] if also is None else [hearing, _look(also, hinted, context)]
-        await until_first_ends([asyncio.create_task(one) for one in work])
+        tasks = [asyncio.create_task(one) for one in work]
+        await until_first_ends(tasks, connection.pgconn.finish)
     finally:
         await connection.close()
 

@@ -84,7 +84,8 @@ async def follow(wanted: Wanted, emit: Emit, context: SourceContext) -> None:
             follower.beat(beat_ms),
             _watch(session, wanted.names.slot, context),
         )
-        await until_first_ends([asyncio.create_task(one) for one in work])
+        tasks = [asyncio.create_task(one) for one in work]
+        await until_first_ends(tasks, session.connection.pgconn.finish)
 
 
 async def _prepare(
