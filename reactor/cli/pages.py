@@ -27,6 +27,8 @@ ORDER = (
     "retry",
     "run",
     "files",
+    "redis",
+    "mqtt",
     "secrets",
     "settings",
     "words",
