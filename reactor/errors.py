@@ -114,3 +114,16 @@ class SourceFailed(ReactorError):
         self.fatal = fatal
         self.lost = lost
         self.after_secs = after_secs
+
+
+class DatabaseFailed(ReactorError):
+    """A database did not do what it was asked.
+
+    `transient`: it may do it when asked again (no connection, deadlock, too many clients). `code`
+    is its own word for what happened: an SQLSTATE, or a number.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False, code: str | None = None) -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.code = code

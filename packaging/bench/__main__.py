@@ -18,6 +18,7 @@ import msgspec
 
 import brokers
 import conditions
+import databases
 import history
 import in_process
 import reading
@@ -41,6 +42,7 @@ MEASURES = {
     "reading": reading.rows,
     "history": history.rows,
     "sleepers": sleepers.rows,
+    "databases": databases.rows,
 }
 
 

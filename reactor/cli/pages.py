@@ -19,6 +19,7 @@ ORDER = (
     "flow",
     "triggers",
     "http",
+    "databases",
     "conditions",
     "steps",
     "expressions",

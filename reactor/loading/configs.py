@@ -30,6 +30,7 @@ from reactor.loading.values import (
 from reactor.plugin.fields import info, words_for
 from reactor.units import Duration, Size, parse_duration, parse_size
 
+_TEMPLATE = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
 _BETTER = re.compile(r"[:?] write (\d\S*)")
 Unknown = Callable[[Entry, MapValue, list[str]], bool]
 
@@ -268,6 +269,8 @@ class Walk:
         if meta.form == "literal":
             if has_template(value):
                 message = meta.hint or f"{meta.name} takes no template: write it out"
+                if (found := _TEMPLATE.search(value.text)) is not None:
+                    message = message.replace("${{ … }}", found[0])
                 self._report.error(value, message)
                 return ""
             return value.value

@@ -1,6 +1,5 @@
 """What stands under a source's or an action's key: checked against its Spec, made a template."""
 
-import re
 from typing import Any, Literal
 
 from msgspec import Struct, inspect
@@ -9,7 +8,6 @@ from reactor.expr.scope import Scope
 from reactor.expr.template import Template
 from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
-from reactor.loading.fitting import has_template
 from reactor.loading.values import Entry, MapValue, Scalar, Value, inside, kind, plain
 from reactor.plugin.decode import DecodeFailed, decode
 from reactor.plugin.fields import fields_of, info, names_of
@@ -100,21 +98,6 @@ def marked_fields(spec: Spec, mark: str, data: Any) -> frozenset[str]:
         and isinstance(field.type, inspect.Metadata)
         and (field.type.extra or {}).get(mark)
     )
-
-
-def check_later_action(word: Entry, context: Context) -> None:
-    """What is wrong with an action of the language even before this build has it."""
-    if word.key.text != "sql" or not isinstance(word.value, MapValue):
-        return
-    for key in ("query", "execute"):
-        text = word.value.get(key)
-        if isinstance(text, Scalar) and has_template(text):
-            found = re.search(r"\$\{\{.*?\}\}", text.text)
-            value = found[0] if found else "${{ … }}"
-            context.report.error(
-                text,
-                f'data goes through params: {key}: "… = $1", params: ["{value}"]',
-            )
 
 
 def _opened(value: Value, spec: Spec) -> tuple[Value, str | None]:

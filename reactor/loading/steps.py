@@ -16,7 +16,7 @@ from reactor.loading.names import DATA_ROOTS, Names
 from reactor.loading.own_words import read_set, read_vars
 from reactor.loading.retries import OFF, read_retry
 from reactor.loading.sharing import Limits
-from reactor.loading.specs import Beside, check_later_action, marked_fields, read_config
+from reactor.loading.specs import Beside, marked_fields, read_config
 from reactor.loading.step_ids import CONTROL_KEYS, MAX_STEPS, STEP_KEYS, StepIds, action_entries
 from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value
 from reactor.loading.words import StepWords
@@ -244,7 +244,6 @@ class StepReader:
         spec = catalog.find("action", name)
         if spec is None:
             context.later(word.key, name, catalog.words("action"))
-            check_later_action(word, context)
             return None, set()
         made: set[str] = set()
         strict: frozenset[str] = frozenset()

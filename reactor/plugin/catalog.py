@@ -15,6 +15,8 @@ SOURCES: Mapping[str, str] = {
     "schedule": "reactor.connectors.schedule.source",
     "poll": "reactor.connectors.http.poll",
     "exec": "reactor.connectors.exec",
+    "sql": "reactor.connectors.sql.polling",
+    "postgres": "reactor.connectors.sql.changes",
     "redis": "reactor.connectors.redis.source",
     "mqtt": "reactor.connectors.mqtt.source",
     "call": "reactor.connectors.own",
@@ -44,6 +46,7 @@ ACTIONS: Mapping[str, str] = {
     "csv.write": "reactor.connectors.csv",
     "python": "reactor.connectors.python",
     "email.send": "reactor.connectors.email.action",
+    "sql": "reactor.connectors.sql.action",
     "redis.publish": "reactor.connectors.redis.actions",
     "redis.xadd": "reactor.connectors.redis.actions",
     "redis.push": "reactor.connectors.redis.actions",
@@ -53,6 +56,7 @@ ACTIONS: Mapping[str, str] = {
 # Each kind of connection that can be tried, and the connector that has it.
 CONNECTIONS: Mapping[str, str] = {
     "redis": "reactor.connectors.redis.connection",
+    "sql": "reactor.connectors.sql.connection",
     "mqtt": "reactor.connectors.mqtt.action",
 }
 # Words of the language that this build does not have yet; the loader says so.
@@ -60,8 +64,6 @@ LATER_SOURCES = frozenset(
     [
         "kafka",
         "nats",
-        "sql",
-        "postgres",
         "mysql",
         "join",
         "grpc",
@@ -72,7 +74,6 @@ LATER_ACTIONS = frozenset(
         "kafka.publish",
         "nats.publish",
         "nats.request",
-        "sql",
     ]
 )
 

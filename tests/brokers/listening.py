@@ -17,7 +17,7 @@ from reactor.clock import SystemClock
 from reactor.engine.supervisor import SourceState, Supervisor
 from reactor.errors import NotFound
 from reactor.model.event import Receipt, Received
-from reactor.plugin.context import Connection
+from reactor.plugin.context import Connection, Files
 from reactor.plugin.decode import decode
 from reactor.plugin.spec import Spec
 
@@ -102,6 +102,7 @@ class Context:
     instance = INSTANCE
     clock = SystemClock()
     log = logging.getLogger("reactor.source.test")
+    files = Files(base=".")
 
     def __init__(self, ears: Ears, supervisor: Supervisor) -> None:
         self.ears = ears

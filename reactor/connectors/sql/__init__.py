@@ -1,0 +1,1 @@
+"""Databases: rows that are new, what changes in PostgreSQL, statements as steps."""
