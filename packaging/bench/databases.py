@@ -1,4 +1,4 @@
-"""PostgreSQL: changes from its log beside a reader that stores nothing, upserts beside psycopg's."""
+"""PostgreSQL: changes from its log and upserts, beside readers and writers that do no more."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from reactor.connectors.sql.changes import postgres as source
 from reactor.connectors.sql.dsn import database
 from reactor.connectors.sql.statements import BATCH, upsert_sql
 from reactor.connectors.sql.wal.messages import Commit, read
-from reactor.connectors.sql.wal.stream import Keepalive, Stream
+from reactor.connectors.sql.wal.stream import Stream
 from reactor.errors import StorageFailed
 from reactor.logs import configure
 from reactor.model.event import Receipt, Received
@@ -28,7 +28,13 @@ from reactor.secrets import Redactor
 from reactor.store.sqlite import open_sqlite
 from reactor.testing import World
 
-FLOW = "flow: changes\nwhen:\n  event: {type: change}\ndo:\n  - vars: {id: '${{ event.data.new.id }}'}\n"
+FLOW = """\
+flow: changes
+when:
+  event: {type: change}
+do:
+  - vars: {id: "${{ event.data.new.id }}"}
+"""
 TABLE = "(id bigint primary key, state text, total numeric, note text)"
 ROWS_A_TRANSACTION = 100
 
@@ -111,7 +117,9 @@ def _prepare(dsn: str, table: str, count: int) -> None:
         line.execute(f"select pg_create_logical_replication_slot('{table}', 'pgoutput')")
         text = f"insert into {table} select n, 'new', n * 1.5, repeat('x', 50) "
         for start in range(0, count, ROWS_A_TRANSACTION):
-            line.execute(f"{text} from generate_series({start}, {start + ROWS_A_TRANSACTION - 1}) n")
+            line.execute(
+                f"{text} from generate_series({start}, {start + ROWS_A_TRANSACTION - 1}) n"
+            )
 
 
 async def _stored(dsn: str, table: str, count: int, folder: Path) -> float:

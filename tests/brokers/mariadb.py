@@ -60,6 +60,11 @@ class Mariadb(Server):
             "--character-set-server=utf8mb4",
         ]
 
+    def end(self) -> None:
+        """Leave nothing behind, and save nothing first."""
+        self.kill()
+        super().end()
+
     def answers(self) -> bool:
         """Whether it greets: the first packet holds the protocol's version 10."""
         return ask(self.port, b"")[4:5] == b"\x0a"

@@ -52,6 +52,11 @@ class Postgres(Server):
         # What the postmaster started notices by itself; it must be gone before the next start.
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
+    def end(self) -> None:
+        """Leave nothing behind, and save nothing first."""
+        self.kill()
+        super().end()
+
     def answers(self) -> bool:
         """Whether it takes connections: a start packet is answered by an R, for authentication."""
         packet = b"\x00\x03\x00\x00user\x00postgres\x00database\x00postgres\x00\x00"

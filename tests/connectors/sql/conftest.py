@@ -1,160 +1,69 @@
 """Databases for tests, and a daemon's end of a source that can be looked into and killed."""
 
 import asyncio
-import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import msgpack
 
-from reactor.clock import SystemClock
 from reactor.connectors.sql.database import Session
 from reactor.connectors.sql.dsn import database
-from reactor.errors import NotFound
 from reactor.model.event import Receipt, Received
-from reactor.plugin.context import Accepted, Connection, Files
+from reactor.plugin.context import Files
 from reactor.plugin.decode import decode
 from reactor.plugin.spec import Spec
+from tests.brokers import listening
 from tests.brokers.mariadb import Mariadb
 from tests.brokers.postgres import Postgres
-
-PATIENCE_SECS = 30.0
 
 
 class Crashed(Exception):
     """The daemon ended after a commit and before it could answer."""
 
 
-class Ears:
-    """What a daemon keeps of one subscription: events, identities, positions."""
+class Ears(listening.Ears):
+    """What a daemon keeps of one subscription, and how often it wrote."""
 
     def __init__(self) -> None:
-        self.heard: list[Received] = []
-        self.batches: list[int] = []
-        self.repeats = 0
+        super().__init__()
         self.commits = 0
-        self.position: Any = None
-        self.places: dict[str, Any] = {}
-        self.wanted: Callable[[Received], bool] = lambda _: True
-        self.crash_after: int | None = None
-        self.gate: asyncio.Event | None = None
-        self.happened = asyncio.Event()
-        self._known: set[str] = set()
-
-    async def __call__(self, received: Received) -> Receipt:
-        return (await self.many([received]))[0]
 
     async def many(self, received: Sequence[Received]) -> list[Receipt]:
-        if self.gate is not None:
-            await self.gate.wait()
-        receipts = [self._take(one) for one in received]
-        self.batches.append(len(received))
         self.commits += 1
-        self.happened.set()
-        if self.crash_after is not None and len(self.batches) >= self.crash_after:
-            self.crash_after = None
-            raise Crashed
-        return receipts
+        return await super().many(received)
 
-    def _take(self, one: Received) -> Receipt:
-        if one.identity is not None and one.identity in self._known:
-            self.repeats += 1
-            return Receipt(1, duplicate=True)
-        if not self.wanted(one):
-            return Receipt(None)
-        if one.identity is not None:
-            self._known.add(one.identity)
-        self.heard.append(one)
-        self.store(dict(one.places))
-        if one.position is not None:
-            self.position = msgpack.decode(msgpack.encode(one.position))
-        return Receipt(len(self.heard))
+    def crash_after(self, batches: int) -> None:
+        """Let the daemon end after the commit of so many batches, once."""
 
-    def nowait(self, received: Received, done: Accepted) -> None:
-        raise NotImplementedError
+        def crash() -> None:
+            if len(self.batches) >= batches:
+                self.committed = lambda: None
+                raise Crashed
 
-    def store(self, places: dict[str, Any]) -> None:
-        """What the store does with places: as bytes, None is gone."""
-        for name, place in places.items():
-            if place is None:
-                self.places.pop(name, None)
-            else:
-                self.places[name] = msgpack.decode(msgpack.encode(place))
-
-    @property
-    def data(self) -> list[Any]:
-        """What the events hold."""
-        return [one.data for one in self.heard]
-
-    async def until(self, fact: Callable[[], Any], what: str, secs: float = PATIENCE_SECS) -> None:
-        """Return when a fact holds."""
-        try:
-            async with asyncio.timeout(secs):
-                while not fact():
-                    self.happened.clear()
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(0.05):
-                            await self.happened.wait()
-        except TimeoutError:
-            pytest.fail(f"{what}: not within {secs} s; heard {len(self.heard)}: {self.data[-5:]}")
+        self.committed = crash
 
 
-class Context:
-    """A `SourceContext` over what `Ears` keeps."""
+class Context(listening.Context):
+    """The same without a supervisor: failures are the test's to see."""
 
-    clock = SystemClock()
-    log = logging.getLogger("reactor.source.sql")
-
-    def __init__(self, ears: Ears, base: Path, instance: str = "sql:test") -> None:
-        self.ears = ears
+    def __init__(self, ears: Ears, base: Path, instance: str) -> None:
+        self.ears: Ears = ears
         self.instance = instance
         self.files = Files(base=str(base))
         self.detail = ""
         self.looks = 0
-        self.figures: dict[str, float] = {}
-        self.connections: dict[str, Connection] = {}
 
     def up(self, detail: str = "") -> None:
         self.detail = detail
         self.looks += 1
         self.ears.happened.set()
 
-    def figure(self, name: str, value: float) -> None:
-        self.figures[name] = value
-        self.ears.happened.set()
-
-    async def position(self) -> Any:
-        return self.ears.position
-
-    async def places(self) -> dict[str, Any]:
-        return dict(self.ears.places)
-
-    async def keep(self, places: dict[str, Any], *, position: Any = None) -> None:
-        self.ears.store(dict(places))
+    async def keep(self, places: Mapping[str, Any], *, position: Any = None) -> None:
         self.ears.commits += 1
-        if position is not None:
-            self.ears.position = msgpack.decode(msgpack.encode(position))
-        self.ears.happened.set()
-
-    async def set_position(self, value: Any) -> None:
-        self.ears.position = value
-        self.ears.commits += 1
-
-    async def wait_until(self, ms: int) -> None:
-        await asyncio.sleep((ms - self.clock.now_ms()) / 1000)
-
-    def chance(self) -> float:
-        return 0.5
-
-    def connection(self, kind: str, name: str | None) -> Connection:
-        found = self.connections.get(name or "main")
-        if found is None:
-            raise NotFound(f"no connection is named and there is none of kind {kind}")
-        return found
+        await super().keep(places, position=position)
 
 
 class Listening:

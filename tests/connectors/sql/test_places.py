@@ -233,7 +233,7 @@ async def test_a_table_larger_than_a_page(place, listen):
     cursor = {"column": ["at", "id"], "overlap": "10s"}
     config = {"dsn": place.dsn, "query": "select * from orders;", "cursor": cursor}
     source = listen(polling, **config, every="10ms")
-    source.ears.crash_after = 2
+    source.ears.crash_after(2)
     await source.failure()
 
     async with source.running() as ears:

@@ -83,7 +83,7 @@ async def test_a_crash_after_the_commit_repeats_nothing(listen, shop):
     """A daemon that dies between commit and answer goes on after the committed page."""
     shop.run(*(order(number) for number in range(1, 31)))
     source = poll(listen)
-    source.ears.crash_after = 1
+    source.ears.crash_after(1)
     await source.failure()
     async with source.running() as ears:
         await source.looked()
