@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from reactor.clock import Clock
 from reactor.engine.bell import Bell
+from reactor.engine.called import not_started, plan_call
+from reactor.engine.hearing import Hearing
 from reactor.engine.identities import Identities
 from reactor.engine.lanes import Admission, Lane
 from reactor.engine.meter import Meter
@@ -65,6 +67,7 @@ class Intake:
         limits: Limits,
         cancel: Callable[[int, Failure], None],
         unwanted: Callable[[Unwanted], None],
+        hearing: Hearing,
     ) -> None:
         self.router = Router(())
         self.open = True
@@ -79,6 +82,7 @@ class Intake:
         self._limits = limits
         self._cancel = cancel
         self._unwanted = unwanted
+        self.hearing = hearing
         self._identities = Identities(store)
         self._warnings = Limiter(clock)
         self._log = logging.getLogger("reactor.intake")
@@ -207,7 +211,13 @@ class Intake:
             for decision in plan.decisions
             if self._wants(plan, decision)
         ]
-        if not starts:
+        held: tuple[str, ...] = ()
+        if plan.instance in self.router.ears:
+            held = self.hearing.hear(self.router.ears[plan.instance], weft, plan)
+        if plan.call is not None and not starts:
+            self._refuse_call(weft, plan)
+            return
+        if not starts and not held:
             self._keep_unwanted(plan)
             if plan.repeats is not None:
                 plan.receipt = Receipt(plan.repeats.event, plan.repeats.executions, duplicate=True)
@@ -215,7 +225,15 @@ class Intake:
         self._store_event(weft.write, plan, tuple(starts))
         wait = received.wait and len(starts) == 1
         outcome = self._runner.outcomes.of(starts[0].execution) if wait else None
-        plan.receipt = Receipt(plan.id, tuple(starts), outcome=outcome)
+        held = () if starts else held
+        plan.receipt = Receipt(plan.id, tuple(starts), held=held, outcome=outcome)
+
+    def _refuse_call(self, weft: Weft, plan: Plan) -> None:
+        flow = None if plan.call is None else self.router.flows.get(plan.call.flow)
+        row = not_started(plan, flow, self._store.epoch)
+        if row is not None:
+            weft.write.executions.append(row)
+            self._store_event(weft.write, plan, ())
 
     def _wants(self, plan: Plan, decision: Decision) -> bool:
         if decision.verdict != "started":
@@ -248,8 +266,11 @@ class Intake:
     def _admit(self, weft: Weft, plan: Plan, decision: Decision, event_id: int) -> int:
         flow, key, write = decision.candidate.flow, decision.key, weft.write
         lane = self._lane(flow.name)
-        number = self._ids.next()
+        call = plan.call
+        number = self._ids.next() if call is None else call.execution
         verdict = lane.admit(number, key)
+        if flow.name in self.router.listening:
+            self.hearing.began(flow.name)
         row = Execution(
             id=number,
             root=number,
@@ -262,8 +283,10 @@ class Intake:
             created_ms=plan.now_ms,
             epoch=self._store.epoch,
             depth=plan.received.depth,
+            parent=None if call is None else call.parent,
         )
         if verdict.supersede is not None:
+            self.hearing.superseded(verdict.supersede, weft)
             end = End(verdict.supersede, State.SKIPPED, None, plan.now_ms, (), reason="superseded")
             write.ends.append(end)
         if verdict.admission is Admission.START:
@@ -283,7 +306,14 @@ class Intake:
         return number
 
     def _plans(self, emissions: list[Emission]) -> list[Plan]:
-        return [self.plan(one.instance, one.received, id_=one.id) for one in emissions]
+        return [
+            self.plan(one.instance, one.received, id_=one.id)
+            if one.call is None
+            else plan_call(
+                one, self.router.flows, self.router.calls, self._around, self._clock.now_ms()
+            )
+            for one in emissions
+        ]
 
     # ---- the commit
 
@@ -303,6 +333,8 @@ class Intake:
             self._identities.committed(write.identities)
         for running in weft.started:
             self._runner.committed(running)
+        if weft.stirred:
+            self.hearing.woken(weft.stirred)
         outcomes = self._runner.outcomes
         if outcomes.awaited:
             for new in write.executions:

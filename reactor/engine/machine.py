@@ -12,6 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from reactor.clock import instant
+from reactor.engine.asking import Ask, AskingFrame, Heard
 from reactor.engine.course import Course
 from reactor.engine.failures import failure_of, from_plain, plain
 from reactor.engine.ledger import Ledger
@@ -95,9 +96,23 @@ class Machine:
         self._walker.note("", "cancel", plain(error))
         self._give_up(error, now_ms)
 
+    def stir(self) -> None:
+        """Something came that a waiting step may take: it asks again."""
+        for frame in self._opened.frames.values():
+            if isinstance(frame, AskingFrame):
+                frame.stir()
+
+    def told(self, path: str, answer: Heard, now_ms: int) -> None:
+        """The answer to what a waiting step asked."""
+        frame = self._opened.frames.get(path)
+        if isinstance(frame, AskingFrame):
+            self._walker.now_ms = now_ms
+            frame.told(answer)
+            self._walker.walk(now_ms)
+
     def let_go(self) -> None:
         """The execution leaves memory: nothing in it leads back to the machine any more."""
-        self._opened.drop()
+        self._opened.forget()
         self._course.let_go()
 
     # ---- read from outside
@@ -119,8 +134,8 @@ class Machine:
 
     @property
     def waits_for(self) -> str:
-        """What it sleeps for: the next attempt at a step, or a time that the flow named."""
-        return "wait" if self._opened.waits else "retry"
+        """What it sleeps for: `retry`, `wait`, `event`, `approval`, `call` or `rate`."""
+        return self._opened.waits_for
 
     @property
     def closing(self) -> bool:
@@ -167,6 +182,16 @@ class Machine:
         opened = self._opened
         aborts, opened.aborts = opened.aborts, []
         return aborts
+
+    @property
+    def asks(self) -> bool:
+        """Whether a step must be told something."""
+        return bool(self._opened.asking)
+
+    def take_asks(self) -> list[Ask]:
+        """What steps ask of the store, each once."""
+        asks = (frame.question() for frame in self._opened.asking)
+        return [ask for ask in asks if ask is not None]
 
     def _give_up(self, error: Failure, now_ms: int) -> None:
         self._opened.drop()

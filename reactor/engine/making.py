@@ -11,7 +11,7 @@ from reactor.engine.router import about_flow
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timer
 from reactor.engine.words import Stage
-from reactor.ids import Ids, id_text
+from reactor.ids import Ids, first_id, id_text
 from reactor.model.execution import Entry, Execution, Failure
 from reactor.model.flow import Flow
 
@@ -98,7 +98,11 @@ class Maker:
             "flow": about_flow(flow),
             "error": None,
         }
-        stage = Stage(self._shared, self._ids.next, row.root, row.depth, row.event)
+        # What it may wait for came after its event, or after it was started by hand.
+        after = max(row.event, first_id(row.created_ms))
+        stage = Stage(
+            self._shared, self._ids.next, row.root, row.depth, row.event, row.id, flow, after
+        )
         rendering = Rendering(flow, names, self._secret)
         machine = Machine(flow, rendering, stage, journal, self._chance)
         return Running(row, flow, machine, stage, view)

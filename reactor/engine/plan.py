@@ -8,14 +8,17 @@ from msgspec import Struct
 from reactor.engine.identities import Known, Name
 from reactor.engine.making import Running
 from reactor.engine.router import Decision
+from reactor.engine.words import Calling
 from reactor.model.event import Event, Receipt, Received
+from reactor.model.execution import Failure
 from reactor.store import Identity, Write
 
 
 class Plan(Struct):
     """What is known of an event; `known` are its names that were there before (None: not asked).
 
-    `repeats` is the first one of an event that `dedup` recognised.
+    `repeats` is the first one of an event that `dedup` recognised. `call` is there when one flow
+    was called, `refusal` when its inputs were wrong.
     """
 
     instance: str
@@ -29,6 +32,8 @@ class Plan(Struct):
     known: Known | None = None
     receipt: Receipt | None = None
     repeats: Identity | None = None
+    call: Calling | None = None
+    refusal: Failure | None = None
 
     @property
     def source(self) -> str:
@@ -55,13 +60,15 @@ class Plan(Struct):
 class Weft(Struct):
     """One write in the making: plans still to be settled, and executions that begin with it.
 
-    `replaced` are executions to be cancelled, because newer ones take their place.
+    `replaced` are executions to be cancelled, because newer ones take their place;
+    `stirred` wait for something that comes with it.
     """
 
     write: Write
     plans: deque[Plan]
     started: list[Running]
     replaced: list[int] = []
+    stirred: list[int] = []
 
 
 def dedup_name(decision: Decision) -> Name:

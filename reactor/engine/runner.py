@@ -13,6 +13,7 @@ from reactor.engine.attempts import Attempts
 from reactor.engine.bell import Bell
 from reactor.engine.deadlines import Deadlines
 from reactor.engine.ending import dead_letter, end_of
+from reactor.engine.hearing import Hearing, waits_in
 from reactor.engine.lanes import Lane
 from reactor.engine.making import Maker, Running
 from reactor.engine.meter import Meter
@@ -76,14 +77,16 @@ class Runner:
         self._say = say
         self._maker = maker
         self._weaver: Weaver | None = None
+        self.hearing: Hearing
         self._deadlines = Deadlines(clock, spans, self.cancel)
         self.outcomes = Outcomes(store, self.live.__contains__)
         self._progress = Progress(spans)
         self._log = logging.getLogger("reactor.runner")
 
-    def use(self, weaver: Weaver) -> None:
-        """Set who puts emitted events into a write (intake and runner need each other)."""
+    def use(self, weaver: Weaver, hearing: Hearing) -> None:
+        """Set who puts emitted events into a write, and who brings what is waited for."""
         self._weaver = weaver
+        self.hearing = hearing
 
     # ---- beginning
 
@@ -111,7 +114,7 @@ class Runner:
         elif running.machine.fresh or not running.machine.sleeping:
             self._deadlines.set(running)
             self._record(running, started=True)
-        elif self._due(running) <= now_ms:
+        elif (due_ms := self._due(running)) is not None and due_ms <= now_ms:
             self._deadlines.too_long(running)
         else:
             self._park(running)  # woken for nothing: the clock was set back
@@ -123,6 +126,7 @@ class Runner:
         machine, row = running.machine, running.row
         running.commits += 1
         write.states += running.stage.states
+        running.stage.pour(write)
         sleeping = machine.ended is None and machine.sleeping
         state = machine.ended or (State.WAITING if sleeping else State.RUNNING)
         finished_ms = None if machine.ended is None else self._clock.now_ms()
@@ -163,13 +167,15 @@ class Runner:
             self._finished(running)
         elif machine.waits_for_commit:
             machine.proceed(self._clock.now_ms())
-            self._go_on(running)
+            self.go_on(running)
         elif machine.sleeping:
             self._park(running)
         else:
             self._deadlines.set(running)
             if self.open:
                 self._attempts.begin(running)
+                if machine.asks:
+                    self.hearing.ask(running)
             self._set_alarm(running)
 
     def _tell(self, running: Running, lines: list[LogLine]) -> None:
@@ -194,9 +200,9 @@ class Runner:
             running.machine.fail(path, result, now_ms)
         else:
             running.machine.finish(path, result, now_ms)
-        self._go_on(running)
+        self.go_on(running)
 
-    def _go_on(self, running: Running) -> None:
+    def go_on(self, running: Running) -> None:
         """Record what the machine decided, once the attempts that it gave up have ended."""
         if not self._attempts.give_up(running):
             self._record(running)
@@ -221,7 +227,7 @@ class Runner:
         running.alarm = None
         if running.row.id in self.live and running.stopping is None:
             running.machine.wake(self._clock.now_ms())
-            self._go_on(running)
+            self.go_on(running)
 
     def _record(self, running: Running, *, started: bool = False) -> None:
         """Submit what is new; go on after the commit."""
@@ -252,19 +258,27 @@ class Runner:
 
     def _send(self, write: Write, running: Running) -> None:
         running.commits += 1
-        emissions, running.stage.emissions = running.stage.emissions, []
+        stage = running.stage
+        stage.pour(write)
+        cancels, stage.cancels = stage.cancels, []
+        if cancels:
+            self.hearing.give_up(cancels, write)
+        emissions, stage.emissions = stage.emissions, []
         if emissions and self._weaver is not None:
             self._weaver.submit(write, emissions, lambda: self.committed(running))
         else:
             self._store.submit(write, lambda: self.committed(running))
+        if cancels:
+            self.hearing.given_up(cancels)
 
     # ---- waiting
 
-    def _due(self, running: Running) -> int:
-        due_ms = running.machine.due or 0
+    def _due(self, running: Running) -> int | None:
+        due_ms = running.machine.due
         limit = running.flow.run.timeout_secs
         if limit is not None and running.started_ms is not None:
-            due_ms = min(due_ms, running.started_ms + round(limit * 1000))
+            end_ms = running.started_ms + round(limit * 1000)
+            due_ms = end_ms if due_ms is None else min(due_ms, end_ms)
         return due_ms
 
     def _park(self, running: Running) -> None:
@@ -273,7 +287,8 @@ class Runner:
         self._drop(running)
         running.machine.let_go()
         self._meter.parked += 1
-        self.alarms.watch(row.id, due_ms, row.flow)
+        if due_ms is not None:
+            self.alarms.watch(row.id, due_ms, row.flow)
         lane = self._lane(row.flow)
         lane.park(row.id)
         lane.turn()
@@ -303,6 +318,8 @@ class Runner:
     def _end_rows(self, running: Running, write: Write, state: State) -> None:
         """What the end of an execution adds to its last write: a dead letter, an event of it."""
         machine, row = running.machine, running.row
+        if row.parent is not None:
+            self.hearing.ended(row, write)
         if state is State.FAILED:
             self._meter.dead += 1
             write.dead.append(dead_letter(row, machine.error, self._clock.now_ms()))
@@ -317,12 +334,23 @@ class Runner:
         end = End(row.id, state, row.started_ms, now_ms, journal, None, error)
         write = Write(ends=[end], dead=[dead_letter(row, error, now_ms, error.kind)])
         self._meter.dead += 1
+        write.unwaits += waits_in(row, journal)
+        self.hearing.ended(row, write)
         emissions = []
         if self._weaver is not None and self._weaver.listens("flow"):
             emissions.append(Emission(self._ids.next(), "flow", end_of(row, state, error)))
         outcome = Outcome(row.id, state.word, error_kind=error.kind)
+
+        def done() -> None:
+            self.outcomes.answer(outcome)
+            self._tell_caller(row)
+
         if self._weaver is not None:
-            self._weaver.submit(write, emissions, lambda: self.outcomes.answer(outcome))
+            self._weaver.submit(write, emissions, done)
+
+    def _tell_caller(self, row: Execution) -> None:
+        if row.parent is not None:
+            self.hearing.woken([row.parent])
 
     def _finished(self, running: Running) -> None:
         row, machine = running.row, running.machine
@@ -334,6 +362,7 @@ class Runner:
             self._bell.ring("execution", flow=row.flow, execution=row.id, state=state.word)
         kind = None if machine.error is None else machine.error.kind
         self.outcomes.answer(Outcome(row.id, state.word, output=machine.output, error_kind=kind))
+        self._tell_caller(row)
         if machine.error is not None:
             facts = {
                 "flow": row.flow,

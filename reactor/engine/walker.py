@@ -1,6 +1,7 @@
 """The walk over the steps of an execution: each is begun, replayed or gone on with, and ends."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from reactor.engine.turns import Act, Block, Ended, Ground, Turn, Wake
 from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure
-from reactor.model.flow import ActionStep, AnyStep, ParallelStep
+from reactor.model.flow import ActionStep, AnyStep, ParallelStep, WaitStep
 
 
 class Walker:
@@ -77,6 +78,16 @@ class Walker:
         """Whether `state` was set and the disk does not have it yet."""
         return bool(self._stage.states)
 
+    @property
+    def stage(self) -> Stage:
+        """What the steps act on."""
+        return self._stage
+
+    @cached_property
+    def taken(self) -> set[int]:
+        """The events that steps of this execution have waited for and got."""
+        return {value for (_, kind), value in self._history.items() if kind == "took"}
+
     def note(self, path: str, kind: str, value: Any) -> None:
         """Add an entry to the journal."""
         self._entries.append(Entry(path, kind, value))
@@ -95,8 +106,10 @@ class Walker:
 
     def close(self, turn: Turn, output: Any, failure: Failure | None) -> None:
         """End a control step."""
-        self.opened.frames.pop(turn.path, None)
-        halfway = failure is not None or isinstance(turn.step, ParallelStep)
+        frame = self.opened.frames.pop(turn.path, None)
+        if frame is not None:
+            frame.ended()
+        halfway = failure is not None or isinstance(turn.step, ParallelStep | WaitStep)
         lost = self.opened.lose(turn.path) if halfway else ()
         self._close(turn, output, failure)
         for one in lost:

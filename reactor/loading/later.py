@@ -17,8 +17,8 @@ GATES = frozenset(
         "window",
     }
 )
-CONTROL_STEPS = frozenset({"call"})
-WAITS = frozenset({"when", "approval"})
+CONTROL_STEPS: frozenset[str] = frozenset()
+WAITS: frozenset[str] = frozenset()
 STEP_KEYS = frozenset({"undo"})
 DOCUMENTS = frozenset({"step", "connection"})
 # Keys inside other keys, by the key around them.

@@ -85,7 +85,7 @@ class Life:
             "flow": {},
             "error": None,
         }
-        stage = Stage(SharedState(), lambda: 1, 1, 0, 1)
+        stage = Stage(SharedState(), lambda: 1, 1, 0, 1, 1, flow, 0)
         rendering = Rendering(flow, names, str)
         self.machine = Machine(flow, rendering, stage, journal, lambda: 0.5)
         self.keys: list[str] = []
