@@ -31,6 +31,8 @@ COMMANDS = {
     "tail": "tailing:tail",
     "retry": "executions:retry",
     "cancel": "executions:cancel",
+    "approve": "approvals:approve",
+    "deny": "approvals:deny",
     "dead": "dead:dead",
     "state": "state:state",
     "backup": "upkeep:backup",
@@ -43,7 +45,7 @@ COMMANDS = {
     "help": "book:help_",
 }
 # Words of the command line that this build does not have yet.
-LATER = frozenset(["test", "try", "replay", "new", "approve", "deny"])
+LATER = frozenset(["test", "try", "replay", "new"])
 
 
 class Commands(click.Group):

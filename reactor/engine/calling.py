@@ -3,7 +3,6 @@
 from typing import Any
 
 from reactor.engine.asking import AskingFrame, Heard
-from reactor.engine.failures import plain
 from reactor.engine.frames import Walk
 from reactor.engine.turns import Turn
 from reactor.engine.words import Calling, Emission
@@ -79,7 +78,10 @@ class CallFrame(AskingFrame):
     def _failure(self, found: Open) -> Failure:
         row = found.execution
         error, number = row.error, id_text("exe", row.id)
-        output = {"execution": number, "error": None if error is None else plain(error)}
+        told = None
+        if error is not None:
+            told = {"step": error.step, "kind": error.kind, "message": error.message}
+        output = {"execution": number, "error": told}
         if row.state is State.SKIPPED:
             kind, said = "skipped", f"did not run: {row.reason}"
         elif error is None:

@@ -144,6 +144,16 @@ class Intake:
             lambda: self._send(weft, lambda: done(plan.receipt or Receipt(None, unwanted=plan.id))),
         )
 
+    def tell(
+        self, instance: str, received: Received, to: tuple[str, str], done: Callable[[], None]
+    ) -> None:
+        """Store an event for whoever waits under a name and key; `done` after the commit."""
+        plan = self.plan(instance, received)
+        weft = Weft(Write(), deque(), [])
+        self.hearing.keep(weft, plan, *to)
+        self._store_event(weft.write, plan, ())
+        self._send(weft, done)
+
     # ---- for the runner: what a step emits goes in with the step's record
 
     def listens(self, instance: str) -> bool:

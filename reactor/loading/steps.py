@@ -10,10 +10,11 @@ from reactor.expr.template import Template
 from reactor.loading import later, texts
 from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
-from reactor.loading.control import Part, read_control
+from reactor.loading.control import read_control
 from reactor.loading.hints import ON_ERROR_WORDS, STEP_HINTS
 from reactor.loading.names import DATA_ROOTS, Names
 from reactor.loading.own_words import read_set, read_vars
+from reactor.loading.part import Part
 from reactor.loading.retries import OFF, read_retry
 from reactor.loading.sharing import Limits
 from reactor.loading.specs import Beside, check_later_action, marked_fields, read_config
