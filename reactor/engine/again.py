@@ -39,6 +39,9 @@ async def retry(
     )
     if not row.state.ended and not needs_attention:
         raise UsageError(f"{id_text('exe', execution)} is {row.state.word}: cancel it first")
+    if start == "failed" and any(entry.kind == "undone" for entry in old.journal):
+        name = id_text("exe", execution)
+        raise UsageError(f"{name} took its steps back (undo): retry it from the start")
     flow = await _flow(engine, row, version)
     number = engine.ids.next()
     journal = _kept(old) if start == "failed" else ()

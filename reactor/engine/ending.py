@@ -1,5 +1,6 @@
 """What the end of an execution leaves: a dead letter if it failed, an event for `flow`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import to_builtins
@@ -19,6 +20,21 @@ def dead_letter(row: Execution, error: Failure | None, now_ms: int, kind: str = 
         event=row.event,
         execution=row.id,
         reason="" if error is None else error.message,
+        created_ms=now_ms,
+    )
+
+
+def undo_letter(
+    row: Execution, number: int, step: str, why: Mapping[str, Any], now_ms: int
+) -> Dead:
+    """The dead letter of a step that could not be taken back."""
+    return Dead(
+        id=number,
+        kind="undo",
+        flow=row.flow,
+        event=row.event,
+        execution=row.id,
+        reason=f"undo of step {step!r}: {why['message']}",
         created_ms=now_ms,
     )
 

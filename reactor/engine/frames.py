@@ -48,6 +48,15 @@ class Walk(Protocol):
         """Walk this block after the next commit."""
         ...
 
+    def unwind(
+        self, turn: Turn, begins: list[str], ground: Ground, then: Callable[[], None]
+    ) -> bool:
+        """Drop what is open inside a control step and take back what began there, then go on.
+
+        False, with nothing done, where nothing can be taken back.
+        """
+        ...
+
     def close(self, turn: Turn, output: Any, failure: Failure | None) -> None:
         """End a control step; all that is open inside it is dropped."""
         ...

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from reactor.clock import Clock
 from reactor.engine.bell import Bell
 from reactor.engine.called import not_started, plan_call
+from reactor.engine.course import REPLACED
 from reactor.engine.hearing import Hearing
 from reactor.engine.identities import Identities
 from reactor.engine.lanes import Admission, Lane
@@ -335,7 +336,7 @@ class Intake:
         self._store.submit(weft.write, committed)
         for number in weft.replaced:  # after the write, which may hold the start of it
             message = "a newer event took its place (run: mode: restart)"
-            self._cancel(number, Failure(step=None, kind="cancelled", message=message))
+            self._cancel(number, Failure(step=None, kind=REPLACED, message=message))
 
     def _committed(self, weft: Weft) -> None:
         write = weft.write

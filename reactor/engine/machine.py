@@ -13,11 +13,12 @@ from msgspec.structs import replace
 
 from reactor.clock import instant
 from reactor.engine.asking import Ask, AskingFrame, Heard
-from reactor.engine.course import Course
+from reactor.engine.course import LIMIT_SECS, Course
 from reactor.engine.failures import failure_of, from_plain, plain
 from reactor.engine.ledger import Ledger
 from reactor.engine.render import Rendering
 from reactor.engine.turns import Act, Ended, Ground
+from reactor.engine.undoing import Undoing
 from reactor.engine.walker import Walker
 from reactor.engine.words import Stage
 from reactor.errors import ActionFailed, EvaluationError
@@ -49,8 +50,20 @@ class Machine:
         self._walker = walker = Walker(rendering, stage, self._ledger, chance)
         self._opened = walker.opened
         self._ground = Ground(rendering.names)
-        self._course = Course(flow, self._names, self._ledger.history, self._block, walker.note)
+        self._undoing = walker.undoing = undoing = Undoing(
+            flow, self._ledger, rendering.names, walker.opened.blocks.append
+        )
+        self._course = Course(
+            flow,
+            self._names,
+            self._ledger.history,
+            self._block,
+            walker.note,
+            undoing=undoing,
+            now_ms=lambda: walker.now_ms,
+        )
         walker.stopped = self._course.stop
+        self._asked = ("", "cancel") in self._ledger.history
         self.finish = walker.finish  # nothing stands between an outcome and the walk
         self.fail = walker.fail
 
@@ -86,13 +99,19 @@ class Machine:
         self._walker.walk(now_ms)
 
     def cancel(self, error: Failure, now_ms: int) -> None:
-        """Stop what runs and go to `finally`; in `finally` already, skip the rest of it."""
+        """Stop what runs, undo, go to `finally`; there already, leave the rest of it."""
         if self.ended is not None:
             return
         if self.closing:
             self._opened.drop()
-            self._course.end()
+            self._walker.now_ms = now_ms
+            if error.kind == "timeout":
+                self._course.skip()
+            else:
+                self._course.end()
+            self._walker.walk(now_ms)
             return
+        self._asked = True
         self._walker.note("", "cancel", plain(error))
         self._give_up(error, now_ms)
 
@@ -109,6 +128,12 @@ class Machine:
             self._walker.now_ms = now_ms
             frame.told(answer)
             self._walker.walk(now_ms)
+
+    def patient(self, error: Failure) -> bool:
+        """Whether this is the first cancel, and what it would stop runs in any case."""
+        first = self.closing and error.kind == "cancelled" and not self._asked
+        self._asked = self._asked or first
+        return first
 
     def let_go(self) -> None:
         """The execution leaves memory: nothing in it leads back to the machine any more."""
@@ -139,8 +164,21 @@ class Machine:
 
     @property
     def closing(self) -> bool:
-        """Whether `finally` runs."""
-        return self._course.phase == "finally"
+        """Whether `undo` or `finally` runs."""
+        return self._course.phase in ("undo", "finally")
+
+    @property
+    def closing_until_ms(self) -> int | None:
+        """When `undo` or `finally` has taken too long, if one of them runs."""
+        since_ms = self._course.since_ms
+        if since_ms is None or not self.closing:
+            return None
+        return since_ms + round(LIMIT_SECS * 1000)
+
+    @property
+    def not_undone(self) -> list[tuple[str, dict[str, Any]]]:
+        """The steps that could not be taken back, and why."""
+        return list(self._undoing.failures()) if self._undoing.used else []
 
     @property
     def ended(self) -> State | None:

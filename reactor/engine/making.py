@@ -23,6 +23,7 @@ class Running:
         "aborted",
         "alarm",
         "closing",
+        "closing_ms",
         "commits",
         "deadline",
         "flow",
@@ -48,6 +49,7 @@ class Running:
         self.tasks: dict[str, asyncio.Task[Any]] = {}
         self.deadline: Timer | None = None
         self.closing: Timer | None = None
+        self.closing_ms: int | None = None  # when `closing` fires
         self.commits = 0  # on their way to the disk
         self.stopping: Failure | None = None
         self.aborted: set[str] = set()  # attempts that were given up and have not ended

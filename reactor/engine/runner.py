@@ -12,7 +12,7 @@ from reactor.engine.alarms import Alarms
 from reactor.engine.attempts import Attempts
 from reactor.engine.bell import Bell
 from reactor.engine.deadlines import Deadlines
-from reactor.engine.ending import dead_letter, end_of
+from reactor.engine.ending import dead_letter, end_of, undo_letter
 from reactor.engine.hearing import Hearing, waits_in
 from reactor.engine.lanes import Lane
 from reactor.engine.making import Maker, Running
@@ -274,12 +274,11 @@ class Runner:
     # ---- waiting
 
     def _due(self, running: Running) -> int | None:
-        due_ms = running.machine.due
+        times = [running.machine.due, running.machine.closing_until_ms]
         limit = running.flow.run.timeout_secs
-        if limit is not None and running.started_ms is not None:
-            end_ms = running.started_ms + round(limit * 1000)
-            due_ms = end_ms if due_ms is None else min(due_ms, end_ms)
-        return due_ms
+        if limit is not None and running.started_ms is not None and not running.machine.closing:
+            times.append(running.started_ms + round(limit * 1000))
+        return min((time for time in times if time is not None), default=None)
 
     def _park(self, running: Running) -> None:
         """The slot goes to others; the time is a row, and a timer if it is near."""
@@ -300,6 +299,8 @@ class Runner:
         running = self.live.get(execution)
         if running is None:
             return False
+        if running.machine.patient(error):
+            return True  # it ends already; the next cancel leaves the rest
         if running.machine.closing or running.stopping is None:
             running.stopping = error
             if not self._attempts.stop(running):
@@ -320,6 +321,8 @@ class Runner:
         machine, row = running.machine, running.row
         if row.parent is not None:
             self.hearing.ended(row, write)
+        for step, why in machine.not_undone:
+            write.dead.append(undo_letter(row, self._ids.next(), step, why, self._clock.now_ms()))
         if state is State.FAILED:
             self._meter.dead += 1
             write.dead.append(dead_letter(row, machine.error, self._clock.now_ms()))

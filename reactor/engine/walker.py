@@ -16,6 +16,7 @@ from reactor.engine.recall import recall
 from reactor.engine.render import Rendering
 from reactor.engine.state import detached
 from reactor.engine.turns import Act, Block, Ended, Ground, Turn, Wake
+from reactor.engine.undoing import Undoing
 from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure
@@ -36,6 +37,7 @@ class Walker:
         self.ledger = ledger
         self.opened = Opened()
         self.stopped: Callable[[], None] = _nothing
+        self.undoing: Undoing
         self.cancelled = ledger.history.get(("", "cancel"))
         self._rendering = rendering
         self._stage = stage
@@ -103,6 +105,20 @@ class Walker:
     def pause(self, block: Block) -> None:
         """Walk this block after the next commit."""
         self.opened.paused.append(block)
+
+    def unwind(
+        self, turn: Turn, begins: list[str], ground: Ground, then: Callable[[], None]
+    ) -> bool:
+        """Drop what is open inside a control step and take back what began there, then go on.
+
+        False, with nothing done, where nothing can be taken back.
+        """
+        paths = self.undoing.pending(begins, ground.suffix)
+        if paths:
+            for one in self.opened.lose(turn.path):
+                self._settle(one, "cancelled", None, None, self.now_ms)
+            self.undoing.run(paths, then, self.note, ground)
+        return bool(paths)
 
     def close(self, turn: Turn, output: Any, failure: Failure | None) -> None:
         """End a control step."""
@@ -184,10 +200,14 @@ class Walker:
                 return True
             if not acting or not isinstance(step, ActionStep):
                 self.note(path, "ready", {"at": now_ms, "input": None})
+                if step.undo and step.each is None:
+                    self.undoing.began(path, names, self.note)
                 return self._begin(turn)
             config, turn.shown = self._rendering.config(step, names)
         except (EvaluationError, ActionFailed) as error:
             return self._failed(turn, failure_of(step.id, error), now_ms)
+        if step.undo:
+            self.undoing.began(path, names, self.note)
         word = WORDS.get(step.action)
         if word is not None:
             return self._say(turn, word, config, now_ms)

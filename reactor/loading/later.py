@@ -19,7 +19,7 @@ GATES = frozenset(
 )
 CONTROL_STEPS: frozenset[str] = frozenset()
 WAITS: frozenset[str] = frozenset()
-STEP_KEYS = frozenset({"undo"})
+STEP_KEYS: frozenset[str] = frozenset()
 DOCUMENTS = frozenset({"step", "connection"})
 # Keys inside other keys, by the key around them.
 FIELDS: Mapping[str, frozenset[str]] = {

@@ -177,9 +177,11 @@ class StepReader:
             inside_names = own.after(self.ids.inside(path))
             fields["output"] = self.output(output, inside_names)
         if (undo := value.get("undo")) is not None:
+            before, self.closing = self.closing, True
             fields["undo"], _ = self.steps(
                 undo, f"{path}.undo", failing.after(self.ids.inside(path))
             )
+            self.closing = before
         return fields, item_names
 
     def _each(self, value: MapValue, names: Names) -> tuple[Template | None, str, Names]:
