@@ -8,6 +8,7 @@ from typing import Any, Self
 from reactor.daemon.sources import Sources, SourceWorld
 from reactor.engine.core import Engine, Outside
 from reactor.engine.intake import Limits
+from reactor.engine.rates import Rate
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import InvalidFlow, NotFound, StorageFailed
 from reactor.loading.load import Loading, load_document, load_text
@@ -21,7 +22,7 @@ from reactor.problem import render_text
 from reactor.secrets import Redactor
 from reactor.store import Query, Version
 from reactor.store.sqlite import SqliteStore, open_memory
-from reactor.units import parse_duration
+from reactor.units import parse_duration, parse_rate
 
 BEGIN_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 MOST_TURNS = 100_000
@@ -59,7 +60,7 @@ class World:
     itself but what needs no time; `advance` lets it pass. Sources that need nothing but time run,
     what others would bring is handed over with `offer`. A store given by hand outlives the world:
     that is a restart. `held` says how many attempts hang until time passes, or until the test lets
-    them go.
+    them go. `rates` limits actions by their word, as a connection's `rate` does.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class World:
         chance: Callable[[], float] = lambda: 0.5,
         limits: Limits | None = None,
         held: Callable[[], int] = lambda: 0,
+        rates: Mapping[str, str] | None = None,
     ) -> None:
         self.clock = clock or HandClock()
         self.catalog = Catalog(specs)
@@ -87,6 +89,7 @@ class World:
         self._chance = chance
         self._limits = limits or Limits()
         self._held = held
+        self._rates = {word: Rate(word, *parse_rate(rate)) for word, rate in (rates or {}).items()}
         self._failure: StorageFailed | None = None
         self._sleepers = _Sleepers(self.clock)
         self._supervisor: Supervisor
@@ -108,6 +111,7 @@ class World:
             files=Files(base="."),
             shared=_Opened(),
             connection=_no_connection,
+            rate=lambda word, _config: self._rates.get(word),
             limits=self._limits,
         )
         self.engine = Engine(self.store, outside)

@@ -22,7 +22,7 @@ from tests.engine.lives import Lives
 from tests.engine.probe import Probe
 
 FILES = sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))
-OPTIONS = ("secrets", "env")
+OPTIONS = ("secrets", "env", "rates")
 
 
 def read(path: Path) -> list[dict[str, Any]]:

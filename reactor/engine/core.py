@@ -20,6 +20,7 @@ from reactor.engine.intake import Intake, Limits
 from reactor.engine.making import Maker
 from reactor.engine.meter import Meter
 from reactor.engine.perform import Performer
+from reactor.engine.rates import FindRate, Rates, no_rate
 from reactor.engine.recovery import recover
 from reactor.engine.router import Router, Surroundings
 from reactor.engine.runner import Runner, Say, log_line
@@ -51,6 +52,7 @@ class Outside(Struct, frozen=True, kw_only=True):
     files: Files
     shared: Shared
     connection: Callable[[str, str | None], Connection]
+    rate: FindRate = no_rate
     say: Say = log_line
     limits: Limits = Limits()
     keep_unwanted: int = 10_000
@@ -104,6 +106,7 @@ class Engine:
             lane=self.desk.lane,
             performer=performer,
             spans=self.spans,
+            rates=Rates(outside.clock, outside.rate),
             alarms=Alarms(outside.clock, self.moments, self.desk.lane),
             meter=self.meter,
             bell=self.bell,

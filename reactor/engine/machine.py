@@ -66,6 +66,7 @@ class Machine:
         self._asked = ("", "cancel") in self._ledger.history
         self.finish = walker.finish  # nothing stands between an outcome and the walk
         self.fail = walker.fail
+        self.hold = walker.hold
 
     # ---- fed from outside
 
@@ -159,7 +160,7 @@ class Machine:
 
     @property
     def waits_for(self) -> str:
-        """What it sleeps for: `retry`, `wait`, `event`, `approval`, `call` or `rate`."""
+        """What it sleeps for: `retry`, `wait`, `event`, `approval`, `call`, `rate of …`."""
         return self._opened.waits_for
 
     @property

@@ -32,6 +32,9 @@ class Opened:
     @property
     def waits_for(self) -> str:
         """What the step that began last rests for."""
+        held = next((turn.held for turn in self.turns.values() if turn.held), None)
+        if held is not None:
+            return f"rate of connection {held}"
         words = [frame.word for frame in self.frames.values() if frame.rests]
         return words[-1] if words else "retry"
 

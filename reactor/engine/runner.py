@@ -20,6 +20,7 @@ from reactor.engine.meter import Meter
 from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
 from reactor.engine.progress import Progress
+from reactor.engine.rates import Rates
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.engine.weaver import Weaver
@@ -56,6 +57,7 @@ class Runner:
         lane: Callable[[str], Lane],
         performer: Performer,
         spans: Timers,
+        rates: Rates,
         alarms: Alarms,
         meter: Meter,
         bell: Bell,
@@ -69,7 +71,7 @@ class Runner:
         self._ids = ids
         self._shared = shared
         self._lane = lane
-        self._attempts = Attempts(performer, spans, self._fed, self._alone)
+        self._attempts = Attempts(performer, spans, rates, self._fed, self._alone)
         self._spans = spans
         self.alarms = alarms
         self._meter = meter
@@ -172,11 +174,15 @@ class Runner:
             self._park(running)
         else:
             self._deadlines.set(running)
+            held = False
             if self.open:
-                self._attempts.begin(running)
+                held = self._attempts.begin(running)
                 if machine.asks:
                     self.hearing.ask(running)
-            self._set_alarm(running)
+            if held and running.machine.sleeping:
+                self._record(running)
+            else:
+                self._set_alarm(running)
 
     def _tell(self, running: Running, lines: list[LogLine]) -> None:
         execution = id_text("exe", running.row.id)

@@ -73,6 +73,16 @@ class Walker:
             self._blocks.append(turn.block)
         self.walk(now_ms)
 
+    def hold(self, path: str, due_ms: int, connection: str) -> None:
+        """An attempt waits for its turn at a connection."""
+        turn = self._turns[path]
+        turn.held, turn.act = connection, None
+        self._sleep(turn, due_ms, self._turn_came)
+
+    def _turn_came(self, turn: Turn) -> None:
+        turn.due_ms = turn.wake = turn.held = None
+        self._perform(turn)
+
     # ---- for control steps
 
     @property
