@@ -21,6 +21,7 @@ ORDER = (
     "http",
     "conditions",
     "steps",
+    "waits",
     "expressions",
     "functions",
     "retry",

@@ -7,6 +7,7 @@ from typing import Any
 
 from reactor.clock import Clock
 from reactor.engine.alarms import NEAR_MS
+from reactor.engine.hearing import waits_in
 from reactor.engine.lanes import Lane
 from reactor.engine.meter import Meter
 from reactor.engine.router import view_of
@@ -284,7 +285,16 @@ class Desk:
         row, answer = opened.execution, self.runner.outcomes.answer
         now_ms = self._clock.now_ms()
         end = End(row.id, State.CANCELLED, row.started_ms, now_ms, opened.journal, error=error)
-        self._store.submit(Write(ends=[end]), lambda: answer(Outcome(row.id, "cancelled")))
+        write = Write(ends=[end], unwaits=waits_in(row, opened.journal))
+        hearing = self.runner.hearing
+        hearing.ended(row, write)
+
+        def done() -> None:
+            answer(Outcome(row.id, "cancelled"))
+            if row.parent is not None:
+                hearing.woken([row.parent])
+
+        self._store.submit(write, done)
         lane = self.lane(row.flow)
         lane.release(row.id, row.key)
         lane.turn()

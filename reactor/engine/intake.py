@@ -1,6 +1,5 @@
 """How an event gets in: routed, recognised, admitted, and on disk before anyone is answered."""
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,11 +11,12 @@ from reactor.clock import Clock
 from reactor.engine.bell import Bell
 from reactor.engine.called import not_started, plan_call
 from reactor.engine.course import REPLACED
+from reactor.engine.ending import event_letter
 from reactor.engine.hearing import Hearing
 from reactor.engine.identities import Identities
 from reactor.engine.lanes import Admission, Lane
 from reactor.engine.meter import Meter
-from reactor.engine.plan import Plan, Weft, dedup_name
+from reactor.engine.plan import Plan, Weft, dedup_name, repeated
 from reactor.engine.router import Candidate, Decision, Router, Surroundings, by_hand, view_of
 from reactor.engine.runner import Runner
 from reactor.engine.words import Emission
@@ -26,7 +26,6 @@ from reactor.logs import Limiter
 from reactor.model.event import Outcome, Receipt, Received, Started
 from reactor.model.execution import Execution, Failure, State
 from reactor.store import (
-    Dead,
     End,
     Identity,
     NewExecution,
@@ -212,7 +211,7 @@ class Intake:
             first = self._identities.first(name, plan.known or {}, plan.now_ms)
             if first is not None:
                 self._meter.duplicates += 1
-                plan.receipt = self._again(received, first)
+                plan.receipt = repeated(received, first, self._runner.outcomes)
                 return
         if received.undecodable is not None or received.depth > DEPTH:
             self._bury(weft.write, plan)
@@ -372,30 +371,9 @@ class Intake:
             for one in starts:
                 self._bell.ring("event", flow=one.flow, event=plan.id, execution=one.execution)
 
-    def _again(self, received: Received, first: Identity) -> Receipt:
-        given, had = received.digest, first.digest
-        conflict = given is not None and had is not None and given != had
-        outcome: asyncio.Future[Outcome] | None = None
-        if received.wait and len(first.executions) == 1 and not conflict:
-            outcome = self._runner.outcomes.stored(first.executions[0].execution)
-        return Receipt(
-            first.event, first.executions, duplicate=True, conflict=conflict, outcome=outcome
-        )
-
     def _bury(self, write: Write, plan: Plan) -> None:
         """An event that no flow can take is kept for a person."""
-        loop = f"the event is more than {DEPTH} events away from its first cause"
-        write.dead.append(
-            Dead(
-                id=self._ids.next(),
-                kind="loop" if plan.received.undecodable is None else "decode",
-                flow=None,
-                event=plan.id,
-                execution=None,
-                reason=plan.received.undecodable or loop,
-                created_ms=plan.now_ms,
-            )
-        )
+        write.dead.append(event_letter(plan, self._ids.next(), DEPTH))
         self._meter.dead += 1
         self._store_event(write, plan, ())
         plan.receipt = Receipt(plan.id)

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from reactor.engine.identities import Known, Name
 from reactor.engine.making import Running
+from reactor.engine.outcomes import Outcomes
 from reactor.engine.router import Decision
 from reactor.engine.words import Calling
 from reactor.model.event import Event, Receipt, Received
@@ -75,3 +76,15 @@ def dedup_name(decision: Decision) -> Name:
     """The name under which `dedup` of a trigger remembers an event."""
     candidate = decision.candidate
     return f"dedup:{candidate.flow.name}:{candidate.trigger.id}", decision.dedup or ""
+
+
+def repeated(received: Received, first: Identity, outcomes: Outcomes) -> Receipt:
+    """What is answered to an event that came before; another body under its name is a conflict."""
+    given, had = received.digest, first.digest
+    conflict = given is not None and had is not None and given != had
+    outcome = None
+    if received.wait and len(first.executions) == 1 and not conflict:
+        outcome = outcomes.stored(first.executions[0].execution)
+    return Receipt(
+        first.event, first.executions, duplicate=True, conflict=conflict, outcome=outcome
+    )

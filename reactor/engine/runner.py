@@ -12,8 +12,8 @@ from reactor.engine.alarms import Alarms
 from reactor.engine.attempts import Attempts
 from reactor.engine.bell import Bell
 from reactor.engine.deadlines import Deadlines
-from reactor.engine.ending import dead_letter, end_of, undo_letter
-from reactor.engine.hearing import Hearing, waits_in
+from reactor.engine.ending import Endings
+from reactor.engine.hearing import Hearing
 from reactor.engine.lanes import Lane
 from reactor.engine.making import Maker, Running
 from reactor.engine.meter import Meter
@@ -24,7 +24,7 @@ from reactor.engine.rates import Rates
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.engine.weaver import Weaver
-from reactor.engine.words import Emission, LogLine
+from reactor.engine.words import LogLine
 from reactor.errors import ActionFailed
 from reactor.ids import Ids, id_text
 from reactor.model.event import Outcome
@@ -78,7 +78,8 @@ class Runner:
         self._bell = bell
         self._say = say
         self._maker = maker
-        self._weaver: Weaver | None = None
+        self._weaver: Weaver
+        self._endings: Endings
         self.hearing: Hearing
         self._deadlines = Deadlines(clock, spans, self.cancel)
         self.outcomes = Outcomes(store, self.live.__contains__)
@@ -89,6 +90,7 @@ class Runner:
         """Set who puts emitted events into a write, and who brings what is waited for."""
         self._weaver = weaver
         self.hearing = hearing
+        self._endings = Endings(self._clock, self._ids, self._meter, weaver, hearing)
 
     # ---- beginning
 
@@ -143,7 +145,7 @@ class Runner:
         )
         running.row = begun
         if machine.ended is not None:
-            self._end_rows(running, write, machine.ended)
+            self._endings.rows(running, write, machine.ended)
             self._leave(running, machine.ended)
         return NewExecution(begun, machine.unsaved())
 
@@ -247,7 +249,7 @@ class Runner:
                 row.id, machine.ended, running.started_ms, now_ms, journal, None, machine.error
             )
             write.ends.append(end)
-            self._end_rows(running, write, machine.ended)
+            self._endings.rows(running, write, machine.ended)
         else:
             if entries:
                 write.records.append(Record(row.id, entries))
@@ -270,7 +272,7 @@ class Runner:
         if cancels:
             self.hearing.give_up(cancels, write)
         emissions, stage.emissions = stage.emissions, []
-        if emissions and self._weaver is not None:
+        if emissions:
             self._weaver.submit(write, emissions, lambda: self.committed(running))
         else:
             self._store.submit(write, lambda: self.committed(running))
@@ -322,40 +324,15 @@ class Runner:
         running.machine.cancel(error, self._clock.now_ms())
         self._record(running)
 
-    def _end_rows(self, running: Running, write: Write, state: State) -> None:
-        """What the end of an execution adds to its last write: a dead letter, an event of it."""
-        machine, row = running.machine, running.row
-        if row.parent is not None:
-            self.hearing.ended(row, write)
-        for step, why in machine.not_undone:
-            write.dead.append(undo_letter(row, self._ids.next(), step, why, self._clock.now_ms()))
-        if state is State.FAILED:
-            self._meter.dead += 1
-            write.dead.append(dead_letter(row, machine.error, self._clock.now_ms()))
-        if self._weaver is not None and self._weaver.listens("flow"):
-            received = end_of(row, state, machine.error, machine.output)
-            running.stage.emissions.append(Emission(self._ids.next(), "flow", received))
-
     def bury(self, opened: Open, error: Failure) -> None:
         """End a stored execution that must not run any more: no `finally`, a dead letter."""
-        row, now_ms = opened.execution, self._clock.now_ms()
-        state, journal = State.FAILED, opened.journal
-        end = End(row.id, state, row.started_ms, now_ms, journal, None, error)
-        write = Write(ends=[end], dead=[dead_letter(row, error, now_ms, error.kind)])
-        self._meter.dead += 1
-        write.unwaits += waits_in(row, journal)
-        self.hearing.ended(row, write)
-        emissions = []
-        if self._weaver is not None and self._weaver.listens("flow"):
-            emissions.append(Emission(self._ids.next(), "flow", end_of(row, state, error)))
-        outcome = Outcome(row.id, state.word, error_kind=error.kind)
+        row = opened.execution
 
         def done() -> None:
-            self.outcomes.answer(outcome)
+            self.outcomes.answer(Outcome(row.id, State.FAILED.word, error_kind=error.kind))
             self._tell_caller(row)
 
-        if self._weaver is not None:
-            self._weaver.submit(write, emissions, done)
+        self._endings.bury(opened, error, done)
 
     def _tell_caller(self, row: Execution) -> None:
         if row.parent is not None:
