@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from reactor.engine.frames import Frame, Walk
 from reactor.engine.turns import Turn
+from reactor.ids import first_id
 from reactor.model.event import Event
 from reactor.store import Open
 from reactor.store.hearing import Wait
@@ -42,7 +43,9 @@ class AskingFrame(Frame):
     def __init__(self, turn: Turn, walk: Walk) -> None:
         super().__init__(turn, walk)
         self.wait: Wait | None = None
-        self.after = walk.stage.after
+        # What it may wait for came after its event, or after it was started by hand.
+        stage = walk.stage
+        self.after = max(stage.event, first_id(stage.created_ms))
         self._asked = False
         self._missed = False
 

@@ -291,8 +291,7 @@ class Desk:
 
         def done() -> None:
             answer(Outcome(row.id, "cancelled"))
-            if row.parent is not None:
-                hearing.woken([row.parent])
+            hearing.tell_caller(row)
 
         self._store.submit(write, done)
         lane = self.lane(row.flow)

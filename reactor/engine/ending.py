@@ -7,7 +7,7 @@ from msgspec import to_builtins
 
 from reactor.clock import Clock
 from reactor.engine.hearing import Hearing, waits_in
-from reactor.engine.making import Running
+from reactor.engine.making import Passed, Running
 from reactor.engine.meter import Meter
 from reactor.engine.plan import Plan
 from reactor.engine.weaver import Weaver
@@ -44,6 +44,15 @@ class Endings:
         if self._weaver.listens("flow"):
             received = end_of(row, state, machine.error, machine.output)
             running.stage.emissions.append(Emission(self._ids.next(), "flow", received))
+
+    def passed(self, passed: Passed, write: Write) -> None:
+        """The same for an execution that went straight."""
+        row = passed.row
+        if row.parent is not None:
+            self._hearing.ended(row, write)
+        if self._weaver.listens("flow"):
+            received = end_of(row, row.state, None, passed.output)
+            passed.stage.emissions.append(Emission(self._ids.next(), "flow", received))
 
     def bury(self, opened: Open, error: Failure, done: Callable[[], None]) -> None:
         """End a stored execution that must not run any more: no `finally`, a dead letter."""

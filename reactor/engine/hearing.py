@@ -151,6 +151,11 @@ class Hearing:
         if row.parent is not None:
             self._stir(row.parent, write)
 
+    def tell_caller(self, row: Execution) -> None:
+        """The end of an execution is on disk."""
+        if row.parent is not None:
+            self.woken([row.parent])
+
     def superseded(self, execution: int, weft: Weft) -> None:
         """A queued execution ends in this write; whether it was called is not known here."""
         for parent in self._store.ears.waiting(CALL, str(execution)):

@@ -62,8 +62,8 @@ class Stopped(Struct, frozen=True, gc=False):
 class Stage(Struct):
     """What the words of one execution act on, and what they leave for the next commit.
 
-    `execution` and `flow` are its own; events it may wait for are later than `after`. `cancels` are
-    executions that it called and needs no more.
+    `execution`, `flow` and `created_ms` are its own. `cancels` are executions that it called and
+    needs no more.
     """
 
     shared: SharedState
@@ -73,7 +73,7 @@ class Stage(Struct):
     event: int
     execution: int
     flow: Flow
-    after: int
+    created_ms: int
     lines: list[LogLine] = []
     states: list[StateValue] = []
     emissions: list[Emission] = []
