@@ -67,7 +67,10 @@ async def retry(
         write.ends.append(
             End(row.id, State.CANCELLED, row.started_ms, now_ms, old.journal, reason=reason)
         )
+        engine.hearing.ended(row, write)
     await _on_disk(engine, write)
+    if needs_attention:
+        engine.hearing.tell_caller(row)
     lane = engine.desk.lane(row.flow)
     if not lane.hand_over(row.id, number, row.key):
         lane.enqueue(number, row.key)

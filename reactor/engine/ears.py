@@ -13,13 +13,12 @@ import msgspec
 from msgspec import Struct
 
 from reactor.engine.matching import matched
-from reactor.errors import EvaluationError
 from reactor.expr.equalities import Path, joins
 from reactor.expr.parse import Expression
 from reactor.model.flow import Flow, Trigger, WaitStep, steps_of
 
 _OWN_ROOTS = ("event", "steps", "vars", "item", "index", "execution")
-_EARLY = frozenset({"incoming", "env", "flow"})
+_EARLY = frozenset({"incoming"})
 
 
 class Ear(Struct, frozen=True, gc=False):
@@ -37,19 +36,16 @@ class Ear(Struct, frozen=True, gc=False):
     only_if: tuple[Expression, ...]
     unless: tuple[Expression, ...]
 
-    def key_of(self, incoming: Mapping[str, Any], around: Mapping[str, Any]) -> str | None:
-        """The key of an event, or None where no execution can take it.
+    def key_of(self, incoming: Mapping[str, Any]) -> str | None:
+        """The key of an event, or None where no execution can take it; may raise EvaluationError.
 
-        What cannot be decided now is decided by each execution.
+        What the event alone does not decide is decided by each execution.
         """
         if not matched(self.trigger, incoming):
             return None
-        names = {**around, "incoming": incoming}
-        try:
-            wanted = all(condition.test(names) for condition in self.only_if)
-            if not wanted or any(condition.test(names) for condition in self.unless):
-                return None
-        except EvaluationError:
+        names = {"incoming": incoming}
+        wanted = all(condition.test(names) for condition in self.only_if)
+        if not wanted or any(condition.test(names) for condition in self.unless):
             return None
         return _key(_at(names, path) for path, _ in self.pairs)
 

@@ -72,7 +72,7 @@ class Hearing:
             if ear.flow.name not in self._open:
                 continue
             try:
-                key = ear.key_of(plan.view, {"flow": {"name": ear.flow.name}})
+                key = ear.key_of(plan.view)
             except EvaluationError as error:
                 self._report(ear, error)
                 continue

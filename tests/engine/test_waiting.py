@@ -154,7 +154,7 @@ async def test_the_key_of_equal_numbers_is_one():
         event = {"type": "paid", "data": 5.0}
 
     assert keys == ["[5]", "[5]", "[1]", "[1]", "[1.5]"]
-    assert ear.key_of(event, {}) == "[5]"
+    assert ear.key_of(event) == "[5]"
 
 
 async def test_questions_to_people_are_listed_until_they_are_answered():
