@@ -263,8 +263,10 @@ class Store(Protocol):
         """These executions with events and journals, ended ones too; unknown ids are left out."""
         ...
 
-    async def backlog(self, flow: str, *, after: int, limit: int) -> list[tuple[int, str | None]]:
-        """(id, key) of queued executions of a flow, in order of id."""
+    async def backlog(
+        self, flow: str, *, after: int, limit: int, key: str | None = None
+    ) -> list[tuple[int, str | None]]:
+        """(id, key) of queued executions of a flow, in order of id; `key` "" is that of none."""
         ...
 
     async def open_keys(self, flow: str) -> list[tuple[int, str | None, State]]:

@@ -221,9 +221,11 @@ class SqliteStore:
         """These executions with events and journals, in order of id."""
         return await self._reader.run(reads.load, self._blobs, executions)
 
-    async def backlog(self, flow: str, *, after: int, limit: int) -> list[tuple[int, str | None]]:
+    async def backlog(
+        self, flow: str, *, after: int, limit: int, key: str | None = None
+    ) -> list[tuple[int, str | None]]:
         """(id, key) of queued executions of a flow, in order of id."""
-        return await self._reader.run(reads.backlog, flow, after=after, limit=limit)
+        return await self._reader.run(reads.backlog, flow, after=after, limit=limit, key=key)
 
     async def open_keys(self, flow: str) -> list[tuple[int, str | None, State]]:
         """(id, key, state) of running and waiting executions of a flow, in order of id."""
