@@ -18,7 +18,7 @@ do:
   - id: told
     wait: {when: {http: {path: /told, verify: none}, only_if: incoming.body.tag == event.body.tag}}
   - {id: sub, call: other, with: {count: "${{ steps.ask.output.count }}"}}
-output: "${{ steps.sub.output }}"
+output: steps.sub.output
 ---
 flow: other
 when: {call: {inputs: {count: {type: integer}}}}
@@ -44,8 +44,7 @@ def waits(daemon: Any, execution: str, reason: str) -> bool:
 
 def test_a_person_approves_over_the_command_line(daemon: Any, sink: Any) -> None:
     """What waits is listed, survives kills, and goes on with the answer, the event, the call."""
-    daemon.flow("deploy", FLOWS.replace("SINK", sink.url).replace(
-        'output: "${{ steps.sub.output }}"', "output: steps.sub.output"))  # fmt: skip
+    daemon.flow("deploy", FLOWS.replace("SINK", sink.url))
     daemon.start()
     execution = daemon.post("/deploy", {"tag": "v1"}).json["execution"]
     eventually(lambda: waits(daemon, execution, "approval"), "it waits for a person")
