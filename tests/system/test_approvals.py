@@ -65,5 +65,4 @@ def test_a_person_approves_over_the_command_line(daemon: Any, sink: Any) -> None
     assert json.loads(said.stdout)["approved"] is True
     assert daemon.ended(execution)["state"] == "ok"
     assert sink.count("/done") == 1
-    again = reactor(daemon, "deny", execution)
-    assert (again.returncode, daemon.post("/told", {"tag": "v1"}).status) == (4, 204)
+    assert reactor(daemon, "deny", execution).returncode == 4
