@@ -41,6 +41,11 @@ def parse_id(text: str, prefix: str) -> int:
     return number
 
 
+def first_id(ms: int) -> int:
+    """The lowest id that a millisecond can have."""
+    return ms << 22
+
+
 def id_ms(number: int) -> int:
     """The millisecond in which an id was made."""
     return number >> 22

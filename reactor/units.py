@@ -49,6 +49,18 @@ def parse_duration(text: object) -> Duration:
     return Duration(secs)
 
 
+def parse_rate(text: object) -> tuple[int, Duration]:
+    """How many in which time of `10/1s`; ValueError with the remedy if it is no rate."""
+    count, slash, span = text.partition("/") if isinstance(text, str) else ("", "", "")
+    if not slash or not count.strip().isdecimal() or not int(count):
+        shown = f"{text!r} is no rate" if text is not None else "a rate is missing"
+        raise ValueError(f"{shown}: so many in a time, such as 10/1s or 100/1m")
+    secs = parse_duration(span)
+    if not secs:
+        raise ValueError(f"{text!r} is no rate: the time is not 0")
+    return int(count), secs
+
+
 def format_duration(secs: float) -> str:
     """The shortest form of a duration, to the millisecond: `1h30m`, `250ms`."""
     ms = round(abs(secs) * 1000)

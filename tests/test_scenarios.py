@@ -11,6 +11,7 @@ from msgspec import to_builtins
 from ruamel.yaml import YAML
 
 from reactor.engine import again
+from reactor.engine.approvals import Approvals
 from reactor.errors import ReactorError
 from reactor.model.event import Receipt, Received
 from reactor.model.execution import Failure
@@ -21,7 +22,7 @@ from tests.engine.lives import Lives
 from tests.engine.probe import Probe
 
 FILES = sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))
-OPTIONS = ("secrets", "env")
+OPTIONS = ("secrets", "env", "rates")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -100,6 +101,20 @@ class Stage:
         """Cancel an execution by its number, as an operator does."""
         error = Failure(step=None, kind="cancelled", message="cancelled by hand")
         await self._asked(self.lives.engine.desk.cancel(await self._id(given), error))
+
+    async def approve(self, given: dict[str, Any]) -> None:
+        """Answer a step that waits for a person: execution, step, by, form."""
+        await self._answered(given, approved=True)
+
+    async def deny(self, given: dict[str, Any]) -> None:
+        """Say no: execution, step, by, message."""
+        await self._answered(given, approved=False)
+
+    async def _answered(self, given: dict[str, Any], *, approved: bool) -> None:
+        facts: dict[str, Any] = {"step": None, "by": "ann", "form": {}, "message": None, **given}
+        number = await self._id(facts.pop("execution"))
+        approvals = Approvals(self.lives.engine)
+        await self._asked(approvals.answer(number, facts.pop("step"), approved=approved, **facts))
 
     async def drop(self, given: int) -> None:
         """Hide the dead letter of an execution."""

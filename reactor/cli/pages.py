@@ -22,6 +22,7 @@ ORDER = (
     "databases",
     "conditions",
     "steps",
+    "waits",
     "expressions",
     "functions",
     "retry",

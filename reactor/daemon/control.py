@@ -13,9 +13,10 @@ from reactor.daemon.doctor import checks
 from reactor.daemon.probing import probe_all
 from reactor.daemon.served import Served
 from reactor.daemon.sources import Sources
-from reactor.daemon.views import flow_views, problem_view, source_view
+from reactor.daemon.views import approval_view, flow_views, problem_view, source_view
 from reactor.daemon.why import decisions
 from reactor.engine import again
+from reactor.engine.approvals import Approvals
 from reactor.engine.core import Engine
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import NotFound, UsageError
@@ -27,6 +28,7 @@ from reactor.settings import Settings
 from reactor.store import Query, StateValue, Write
 from reactor.store.sqlite import SqliteStore
 from reactor.web.admin import wire
+from reactor.web.admin.approving import ApprovalView
 
 
 class Running(Protocol):
@@ -58,6 +60,7 @@ class DaemonControl:
     def __init__(self, daemon: Running) -> None:
         self._daemon = daemon
         self._engine = daemon.engine
+        self._approvals = Approvals(daemon.engine)
 
     async def status(self) -> wire.Ready:
         """Who serves, since when and where."""
@@ -142,6 +145,26 @@ class DaemonControl:
         error = Failure(step=None, kind="cancelled", message="cancelled by hand")
         if not await self._engine.desk.cancel(execution, error):
             raise UsageError(f"{id_text('exe', execution)} has ended or never was")
+
+    async def approvals(self) -> list[ApprovalView]:
+        """The steps that wait for a person."""
+        return [approval_view(question) for question in await self._approvals.open()]
+
+    async def answer(
+        self,
+        execution: int,
+        step: str | None,
+        *,
+        approved: bool,
+        by: str,
+        form: Mapping[str, Any],
+        message: str | None,
+    ) -> str:
+        """Approve or deny a step that waits for a person."""
+        question = await self._approvals.answer(
+            execution, step, approved=approved, by=by, form=form, message=message
+        )
+        return question.step
 
     async def retry(
         self,

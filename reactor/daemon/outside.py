@@ -9,13 +9,16 @@ from typing import Any, TypeVar
 from msgspec import json
 
 from reactor.clock import Clock
+from reactor.engine.rates import Rate
 from reactor.errors import NotFound
 from reactor.model.flow import Flow
 from reactor.plugin.context import Connection
 from reactor.secrets import Command, Redactor, Secrets
 from reactor.settings import ConnectionSettings, Settings, resolve_connection
+from reactor.units import parse_rate
 
 T = TypeVar("T")
+_METHODS = ("get", "post", "put", "patch", "delete")
 # secrets.name and secrets["name"], the latter with its quotes escaped.
 _NAMED = re.compile(r"""secrets(?:\.(\w+)|\[\\?["']([\w.-]+))""")
 
@@ -70,6 +73,22 @@ class Connections:
     def __init__(self, settings: Mapping[str, ConnectionSettings], secrets: Secrets) -> None:
         self._settings = settings
         self._secrets = secrets
+        self._rates = {
+            name: Rate(name, *parse_rate(found.config["rate"]))
+            for name, found in settings.items()
+            if "rate" in found.config
+        }
+
+    def rate(self, word: str, config: Any) -> Rate | None:
+        """The rate of the connection that an action of this word and config uses, if any."""
+        if not self._rates or not isinstance(config, Mapping):
+            return None
+        name = config.get("connection")
+        if name is None and _may_use_the_only_one(word, config):
+            kind = word.partition(".")[0]
+            of_kind = [each for each, found in self._settings.items() if found.kind == kind]
+            name = of_kind[0] if len(of_kind) == 1 else None
+        return None if name is None else self._rates.get(name)
 
     def find(self, kind: str, name: str | None) -> Connection:
         """The connection of a name, or the only one of its kind; `NotFound` says what there is."""
@@ -88,3 +107,8 @@ class Connections:
             message = f"there is no {kind} connection {name!r} in reactor.yaml (it has {have})"
             raise NotFound(message)
         return Connection(name=name, kind=kind, config=resolve_connection(found, self._secrets))
+
+
+def _may_use_the_only_one(word: str, config: Mapping[str, Any]) -> bool:
+    """Whether no connection was named and one is used: a request to a whole URL uses none."""
+    return word != "http" or any(str(config.get(method, "")).startswith("/") for method in _METHODS)

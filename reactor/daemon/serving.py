@@ -159,6 +159,7 @@ class Daemon:
             ),
             shared=opened,
             connection=self.connections.find,
+            rate=self.connections.rate,
             limits=Limits(min_free=settings.store.min_free),
             say=self._say,
             keep_unwanted=settings.keep.unwanted,

@@ -11,6 +11,8 @@ from reactor.clock import Clock
 from reactor.engine.router import Candidate, Router
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import NotFound, ReactorError, SourceFailed
+from reactor.loading.step_ids import written_step
+from reactor.model.flow import WaitStep, steps_of
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import Connection, Emit, Files, Network, Routes, Shared
 from reactor.plugin.decode import decode
@@ -237,13 +239,22 @@ async def wait_until(clock: Clock, ms: int, nap: Callable[[float], Awaitable[Non
 
 def _written(candidate: Candidate) -> bytes:
     """What stands under the source's key and the constants it uses: to see whether it changed."""
-    when = candidate.flow.document.get("when")
-    entries = when if isinstance(when, list) else [when]
-    place = candidate.flow.triggers.index(candidate.trigger)
-    entry = entries[place] if place < len(entries) else None
+    entry = _written_trigger(candidate)
     config = entry.get(candidate.trigger.source) if isinstance(entry, dict) else None
     used = [candidate.constants.get(name) for name in _names(candidate, "vars")]
     return json.encode([config, used], order="sorted", enc_hook=str)
+
+
+def _written_trigger(candidate: Candidate) -> Any:
+    flow = candidate.flow
+    if candidate.trigger in flow.triggers:
+        when = flow.document.get("when")
+        entries = when if isinstance(when, list) else [when]
+        place = flow.triggers.index(candidate.trigger)
+        return entries[place] if place < len(entries) else None
+    waits = (step for step in steps_of(flow) if isinstance(step, WaitStep))
+    path = next(step.path for step in waits if step.when is candidate.trigger)
+    return written_step(flow.document, path)["wait"]["when"]
 
 
 def _names(candidate: Candidate, of: str) -> tuple[str, ...]:

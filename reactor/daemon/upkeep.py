@@ -39,6 +39,7 @@ class Upkeep:
                 await self._engine.desk.reconcile()
                 await self._renew()
             if tick % PRUNE_EVERY == 0:
+                await self._engine.hearing.tidy()
                 await self.prune()
             if tick % CHECK_EVERY == CHECK_FIRST:
                 await self._check()

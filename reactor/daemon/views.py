@@ -3,13 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reactor.clock import instant
 from reactor.daemon.book import Page
 from reactor.daemon.sources import Wanted
+from reactor.engine.approvals import Question
 from reactor.engine.supervisor import SourceState
+from reactor.ids import id_text
 from reactor.model.execution import State
 from reactor.model.flow import Flow
 from reactor.problem import Problem
 from reactor.web.admin import wire
+from reactor.web.admin.approving import ApprovalView
 
 
 def flow_views(
@@ -52,6 +56,19 @@ def source_view(want: Wanted, state: SourceState | None, position: Any) -> wire.
         detail="" if state is None else (state.detail or state.error or ""),
         flows=list(want.flows),
         position=position,
+    )
+
+
+def approval_view(question: Question) -> ApprovalView:
+    """A step that waits for a person."""
+    return ApprovalView(
+        execution=id_text("exe", question.wait.execution),
+        flow=question.flow,
+        step=question.step,
+        question=question.text,
+        form=dict(question.form),
+        since=instant(question.since_ms),
+        until=question.until,
     )
 
 

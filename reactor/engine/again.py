@@ -39,6 +39,9 @@ async def retry(
     )
     if not row.state.ended and not needs_attention:
         raise UsageError(f"{id_text('exe', execution)} is {row.state.word}: cancel it first")
+    if start == "failed" and any(entry.kind == "undone" for entry in old.journal):
+        name = id_text("exe", execution)
+        raise UsageError(f"{name} took its steps back (undo): retry it from the start")
     flow = await _flow(engine, row, version)
     number = engine.ids.next()
     journal = _kept(old) if start == "failed" else ()
@@ -64,7 +67,10 @@ async def retry(
         write.ends.append(
             End(row.id, State.CANCELLED, row.started_ms, now_ms, old.journal, reason=reason)
         )
+        engine.hearing.ended(row, write)
     await _on_disk(engine, write)
+    if needs_attention:
+        engine.hearing.tell_caller(row)
     lane = engine.desk.lane(row.flow)
     if not lane.hand_over(row.id, number, row.key):
         lane.enqueue(number, row.key)

@@ -7,6 +7,7 @@ from typing import Any
 
 from reactor.engine.making import Running
 from reactor.engine.perform import Performer
+from reactor.engine.rates import Rates
 from reactor.engine.timers import Timers
 
 CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
@@ -23,25 +24,33 @@ class Attempts:
         self,
         performer: Performer,
         spans: Timers,
+        rates: Rates,
         ended: Callable[[Running, str, Any], None],
         alone: Callable[[Running], None],
     ) -> None:
         self.busy = 0
         self._performer = performer
         self._spans = spans
+        self._rates = rates
         self._ended = ended
         self._alone = alone
         self._idle: asyncio.Event | None = None
 
-    def begin(self, running: Running) -> None:
-        """Perform what the machine asks for."""
-        acts = running.machine.take_acts()
-        for act in acts:
+    def begin(self, running: Running) -> bool:
+        """Perform what the machine asks for; whether some of it waits for a connection's turn."""
+        held = False
+        for act in running.machine.take_acts():
+            wait = self._rates.wait(running.row.id, act)
+            if wait is not None:
+                running.machine.hold(act.path, *wait)
+                held = True
+                continue
             work = self._performer.perform(running.row, running.flow, running.view, act)
             task = running.tasks[act.path] = asyncio.get_running_loop().create_task(work)
             # Called for a task that is cancelled before it began, too.
             task.add_done_callback(partial(self._done, running, act.path))
             self.busy += 1
+        return held
 
     def give_up(self, running: Running) -> bool:
         """Cancel what the machine does not want any more; whether that is to be waited for."""

@@ -1,21 +1,25 @@
 """The control steps that take one way: groups, choose, wait; and the door to all of them."""
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from reactor.clock import to_ms
+from reactor.engine.calling import CallFrame
 from reactor.engine.frames import Frame, Walk, last_output
 from reactor.engine.loops import EachFrame, RepeatFrame
 from reactor.engine.moments import next_time_of_day
 from reactor.engine.parallel import ParallelFrame
 from reactor.engine.turns import Turn
+from reactor.engine.waiting import ApprovalFrame, EventFrame
 from reactor.errors import ActionFailed
 from reactor.expr.values import kind
 from reactor.model.execution import Failure
 from reactor.model.flow import (
     AnyStep,
+    CallStep,
     ChooseStep,
     GroupStep,
     ParallelStep,
@@ -41,7 +45,9 @@ def frame_of(turn: Turn, walk: Walk) -> Frame:
     if isinstance(step, ParallelStep):
         return ParallelFrame(turn, walk, step)
     if isinstance(step, WaitStep):
-        return WaitFrame(turn, walk, step)
+        return _WAITS[step.form](turn, walk, step)
+    if isinstance(step, CallStep):
+        return CallFrame(turn, walk, step)
     raise ActionFailed(f"{type(step).__name__} is not built yet", kind="not_built")
 
 
@@ -121,9 +127,15 @@ class WaitFrame(Frame):
         given = None if config is None else config.render(self.ground.names)
         if self.step.form == "duration":
             return self.walk.now_ms + _span_ms(given)
-        if self.step.form == "until":
-            return _moment_ms(given, self.walk.now_ms, self.step.tz)
-        raise ActionFailed(f"wait for {self.step.form} is not built yet", kind="not_built")
+        return _moment_ms(given, self.walk.now_ms, self.step.tz)
+
+
+_WAITS: Mapping[str, Callable[[Turn, Walk, WaitStep], Frame]] = {
+    "duration": WaitFrame,
+    "until": WaitFrame,
+    "when": EventFrame,
+    "approval": ApprovalFrame,
+}
 
 
 def _span_ms(given: Any) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -13,16 +14,20 @@ from reactor.engine.aftermath import Say, log_line
 from reactor.engine.alarms import Alarms
 from reactor.engine.bell import Bell, Hear
 from reactor.engine.desk import Desk
+from reactor.engine.ears import ears_of
 from reactor.engine.emitter import Emitter
+from reactor.engine.hearing import Hearing
 from reactor.engine.intake import Intake, Limits
 from reactor.engine.making import Maker
 from reactor.engine.meter import Meter
 from reactor.engine.perform import Performer
+from reactor.engine.rates import FindRate, Rates, no_rate
 from reactor.engine.recovery import recover
 from reactor.engine.router import Router, Surroundings
 from reactor.engine.runner import Runner
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
+from reactor.errors import ReactorError
 from reactor.ids import Ids
 from reactor.model.event import Received
 from reactor.model.execution import Failure
@@ -48,6 +53,7 @@ class Outside(Struct, frozen=True, kw_only=True):
     files: Files
     shared: Shared
     connection: Callable[[str, str | None], Connection]
+    rate: FindRate = no_rate
     say: Say = log_line
     limits: Limits = Limits()
     keep_unwanted: int = 10_000
@@ -74,6 +80,7 @@ class Engine:
         self.moments = Timers(outside.clock.now_ms, changed)
         self.unwanted: deque[Unwanted] = deque(maxlen=outside.keep_unwanted)
         self._fresh_unwanted: deque[Unwanted] = deque(maxlen=outside.keep_unwanted)
+        self.older: list[Flow] = []
         self._cancels: set[asyncio.Task[bool]] = set()
         self.desk = Desk(
             store=store,
@@ -100,6 +107,7 @@ class Engine:
             lane=self.desk.lane,
             performer=performer,
             spans=self.spans,
+            rates=Rates(outside.clock, outside.rate),
             alarms=Alarms(outside.clock, self.moments, self.desk.lane),
             meter=self.meter,
             bell=self.bell,
@@ -111,6 +119,16 @@ class Engine:
                 secret=outside.secret,
                 chance=outside.chance,
             ),
+        )
+        self.hearing = Hearing(
+            store=store,
+            clock=outside.clock,
+            live=self.runner.live,
+            lane=self.desk.lane,
+            go_on=self.runner.go_on,
+            cancel=self.runner.cancel,
+            own=self.desk.own,
+            settled=self.desk.settled,
         )
         self.intake = Intake(
             store=store,
@@ -124,15 +142,18 @@ class Engine:
             limits=outside.limits,
             cancel=self._cancel,
             unwanted=self._keep_unwanted,
+            hearing=self.hearing,
         )
         self.desk.use(self.runner)
-        self.runner.use(self.intake)
+        self.runner.use(self.intake, self.hearing)
 
     async def start(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> int:
         """Serve these flows and take up what was left open; how many executions that was."""
         self.shared.load(await self.store.state_values())
         found = list(flows)
+        self.older = await self._pinned()
         self.serve(found, paused=paused)
+        await self.hearing.listen(self.intake.router.listening)
         return await recover(self.desk, self.store, found)
 
     def serve(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> None:
@@ -141,7 +162,11 @@ class Engine:
         self.desk.know(found)
         versions = [Version(flow.version, flow.name, flow.document) for flow in found]
         self.store.submit(Write(versions=versions))
-        self.intake.router = Router(found, paused=paused)
+        before = self.intake.router
+        self._keep_older(before.flows.values(), found)
+        self.intake.router = Router(found, paused=paused, older=self.older)
+        if self.intake.router.listening - before.listening:
+            self.desk.own(self.hearing.listen(self.intake.router.listening))
         self.desk.refit()
         gc.freeze()  # what serves now stays: the collector need not walk it
 
@@ -209,6 +234,28 @@ class Engine:
         await self.runner.drain(limit_secs)
         await self.desk.close()
         self.flush_unwanted()
+
+    async def _pinned(self) -> list[Flow]:
+        """The older flow versions of open executions that wait for events."""
+        found = []
+        for hash_ in await self.store.ears.pinned():
+            with suppress(ReactorError):  # one that does not compile any more is told when it runs
+                found.append(await self.desk.version(hash_))
+        return found
+
+    def _keep_older(self, before: Iterable[Flow], now: Iterable[Flow]) -> None:
+        current = {flow.version for flow in now}
+        known = {flow.version: flow for flow in [*self.older, *before]}
+        self.older = [
+            flow for flow in known.values() if flow.version not in current and ears_of([flow])
+        ]
+        if self.older:
+            self.desk.own(self._forget_older())
+
+    async def _forget_older(self) -> None:
+        await self.desk.settled()
+        pinned = set(await self.store.ears.pinned())
+        self.older = [flow for flow in self.older if flow.version in pinned]
 
     def _current(self, name: str) -> Flow | None:
         return self.intake.router.flows.get(name)

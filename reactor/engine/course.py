@@ -1,23 +1,27 @@
-"""Where an execution goes after `do`: output, `on_error`, dead letter, `finally`, end."""
+"""Where an execution goes after `do`: output, undo, `on_error`, dead letter, `finally`, end."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from reactor.engine.failures import plain
 from reactor.engine.state import detached
 from reactor.engine.turns import Ended
+from reactor.engine.undoing import Undoing
 from reactor.errors import EvaluationError
 from reactor.model.execution import Failure, State
 from reactor.model.flow import AnyStep, Flow
 
-LIMIT_SECS = 300.0  # `finally` and `undo` in all (semantics.md 4)
+LIMIT_SECS = 300.0  # `finally` and `undo`, each in all (semantics.md 4)
+REPLACED = "replaced"  # the kind of error with which a newer execution takes the place of this one
 
 
 class Course:
-    """The phases of one execution: do, on_error, dead_letter, finally, ended.
+    """The phases of one execution: do, undo, on_error, dead_letter, finally, ended.
 
     A flow that failed stays failed; `stop` ends one that did not as ok; a cancelled one and one
-    that took too long go without `on_error`.
+    that took too long go without `on_error`, one whose place a newer one takes without `undo`.
     """
 
     def __init__(
@@ -27,8 +31,12 @@ class Course:
         history: Mapping[tuple[str, str], Any],
         walk: Callable[[tuple[AnyStep, ...], Ended], None],
         note: Callable[[str, str, Any], None],
+        *,
+        undoing: Undoing,
+        now_ms: Callable[[], int],
     ) -> None:
         self.phase = "do"
+        self.since_ms: int | None = None  # when `undo` or `finally` began, by the journal
         self.ended: State | None = None
         self.error: Failure | None = None
         self.output: Any = None
@@ -37,6 +45,9 @@ class Course:
         self._history = history
         self._walk = walk
         self._note = note
+        self._undoing = undoing
+        self._now_ms = now_ms
+        self._after_undo: Callable[[], None] = _nothing
         self._verdict = State.OK
 
     def do_ended(self, failure: Failure | None) -> None:
@@ -47,13 +58,14 @@ class Course:
             self.close()
             return
         self._fail(failure)
-        self.phase = "on_error"
-        self._walk(self._flow.on_error, lambda _: self._dead_letter())
+        self._undo(self._rescue)
 
     def stop(self) -> None:
         """A `stop` step was reached."""
         if self.phase == "do":
             self.do_ended(None)
+        elif self.phase == "undo":
+            self.skip()
         elif self.phase == "finally":
             self.end()
         else:
@@ -61,19 +73,33 @@ class Course:
 
     def give_up(self, error: Failure) -> None:
         """The execution was cancelled, or ran longer than it may."""
+        phase, replaced = self.phase, error.kind == REPLACED
+        if replaced:
+            error = replace(error, kind="cancelled")
         self._fail(error)
+        after = self.close if phase == "dead_letter" else self._dead_letter
         if error.kind == "cancelled":
             self._verdict = State.CANCELLED
-            self.close()
-        elif self.phase == "dead_letter":
-            self.close()
+            after = self.close
+        if replaced:
+            after()
         else:
-            self._dead_letter()
+            self._undo(after)
+
+    def skip(self) -> None:
+        """Leave `undo` or `finally` as it is, and go on after it."""
+        if self.phase == "undo":
+            self._undoing.skip(self._note)
+            after, self._after_undo = self._after_undo, _nothing
+            after()
+        else:
+            self.end()
 
     def close(self) -> None:
         """Go to `finally`."""
-        self.phase = "finally"
+        self.phase, self.since_ms = "finally", None
         if self._flow.finally_:
+            self._begin("closing")
             self._walk(self._flow.finally_, lambda _: self.end())
         else:
             self.end()
@@ -86,10 +112,36 @@ class Course:
 
     def let_go(self) -> None:
         """Let go of the machine: executions go by reference counts, not by the collector."""
-        self._walk = self._note = _nothing
+        self._walk = self._note = self._after_undo = _nothing
+        self._now_ms = int
+
+    def _undo(self, then: Callable[[], None]) -> None:
+        pending = self._undoing.pending()
+        if not pending:
+            then()
+            return
+        self.phase = "undo"
+        self._begin("undoing")
+        self._after_undo = then
+        self._undoing.run(pending, self._undone, self._note)
+
+    def _undone(self) -> None:
+        after, self._after_undo = self._after_undo, _nothing
+        after()
+
+    def _begin(self, kind: str) -> None:
+        recorded = self._history.get(("", kind))
+        if recorded is None:
+            recorded = self._now_ms()
+            self._note("", kind, recorded)
+        self.since_ms = recorded
+
+    def _rescue(self) -> None:
+        self.phase, self.since_ms = "on_error", None
+        self._walk(self._flow.on_error, lambda _: self._dead_letter())
 
     def _dead_letter(self) -> None:
-        self.phase = "dead_letter"
+        self.phase, self.since_ms = "dead_letter", None
         letter = self._flow.dead_letter
         self._walk(() if letter is None else (letter,), lambda _: self.close())
 

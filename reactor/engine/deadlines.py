@@ -1,14 +1,15 @@
-"""How long an execution may take: `run.timeout` for the whole, five minutes for `finally`."""
+"""How long an execution may take: `run.timeout` for all, five minutes for undo and finally."""
 
 from collections.abc import Callable
 from functools import partial
 
 from reactor.clock import Clock
-from reactor.engine.course import LIMIT_SECS
 from reactor.engine.making import Running
 from reactor.engine.timers import Timers
 from reactor.model.execution import Failure
 from reactor.units import format_duration
+
+_LATE = Failure(step=None, kind="timeout", message="undo or finally took too long")
 
 
 class Deadlines:
@@ -25,20 +26,33 @@ class Deadlines:
         if limit is not None and running.deadline is None and running.started_ms is not None:
             passed = (self._clock.now_ms() - running.started_ms) / 1000
             running.deadline = self._spans.after(limit - passed, partial(self.too_long, running))
-        if running.machine.closing and running.closing is None:
-            late = Failure(step=None, kind="timeout", message="finally took too long")
-            end = partial(self._cancel, running.row.id, late)
-            running.closing = self._spans.after(LIMIT_SECS, end)
+        until_ms = running.machine.closing_until_ms
+        if until_ms != running.closing_ms:
+            self._close_by(running, until_ms)
+
+    def _close_by(self, running: Running, until_ms: int | None) -> None:
+        if running.closing is not None:
+            running.closing.cancel()
+            running.closing = None
+        running.closing_ms = until_ms
+        if until_ms is not None:
+            end = partial(self._cancel, running.row.id, _LATE)
+            left = (until_ms - self._clock.now_ms()) / 1000
+            running.closing = self._spans.after(left, end)
 
     def clear(self, running: Running) -> None:
         """The execution is not live any more."""
         for timer in (running.deadline, running.closing):
             if timer is not None:
                 timer.cancel()
-        running.deadline = running.closing = None
+        running.deadline = running.closing = running.closing_ms = None
 
     def too_long(self, running: Running) -> None:
-        """End an execution whose `run.timeout` is over."""
+        """End an execution whose `run.timeout` is over, or that of its `undo` or `finally`."""
+        until_ms = running.machine.closing_until_ms
+        if until_ms is not None and until_ms <= self._clock.now_ms():
+            self._cancel(running.row.id, _LATE)
+            return
         limit = format_duration(running.flow.run.timeout_secs or 0)
         message = f"the flow ran longer than its timeout of {limit}"
         if not running.machine.closing:

@@ -7,6 +7,7 @@ from typing import Any
 
 from reactor.clock import Clock
 from reactor.engine.alarms import NEAR_MS
+from reactor.engine.hearing import waits_in
 from reactor.engine.lanes import Lane
 from reactor.engine.meter import Meter
 from reactor.engine.router import view_of
@@ -48,6 +49,7 @@ class Desk:
         self._turn: list[int] = []
         self._loading: asyncio.Task[None] | None = None
         self._refilling: set[str] = set()
+        self._refilling_keys: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching = 0  # how many of them only watch an execution
         self._held = False
@@ -112,6 +114,7 @@ class Desk:
         if lane.more and lane.queued < PAGE and flow not in self._refilling:
             self._refilling.add(flow)
             self.own(self.refill(flow))
+        self._catch_up(flow, lane)
 
     async def _load(self) -> None:
         try:
@@ -169,6 +172,27 @@ class Desk:
         finally:
             self._refilling.discard(flow)
         lane.turn()
+
+    def _catch_up(self, flow: str, lane: Lane) -> None:
+        if lane.short() is not None and flow not in self._refilling_keys:
+            self._refilling_keys.add(flow)
+            self.own(self._refill_keys(flow))
+
+    async def _refill_keys(self, flow: str) -> None:
+        """Know more of keys whose executions were left to the store because there are so many."""
+        lane = self._lanes[flow]
+        try:
+            while (name := lane.short()) is not None:
+                after = lane.begin_reading_key(name)
+                await self.settled()
+                page = await self._store.backlog(flow, after=after, limit=PAGE, key=name)
+                found = [number for number, _ in page]
+                if name != lane.short():
+                    continue  # the flow was reloaded, or refilled, meanwhile
+                lane.read_key(name, found, whole=len(page) < PAGE)
+                lane.turn()
+        finally:
+            self._refilling_keys.discard(flow)
 
     async def _read_again(self, flow: str) -> None:
         """Take keys and queue of a flow from the store: they were counted otherwise before."""
@@ -233,6 +257,8 @@ class Desk:
             row = rows.get(number)
             if row is not None and row.state is State.WAITING and number not in runner.live:
                 runner.alarms.watch(number, due_ms, row.flow)
+        for flow, lane in list(self._lanes.items()):
+            self._catch_up(flow, lane)
         await self._find_lost(now_ms)
 
     async def _find_lost(self, now_ms: int) -> None:
@@ -295,7 +321,15 @@ class Desk:
         row, answer = opened.execution, self.runner.outcomes.answer
         now_ms = self._clock.now_ms()
         end = End(row.id, State.CANCELLED, row.started_ms, now_ms, opened.journal, error=error)
-        self._store.submit(Write(ends=[end]), lambda: answer(Outcome(row.id, "cancelled")))
+        write = Write(ends=[end], unwaits=waits_in(row, opened.journal))
+        hearing = self.runner.hearing
+        hearing.ended(row, write)
+
+        def done() -> None:
+            answer(Outcome(row.id, "cancelled"))
+            hearing.tell_caller(row)
+
+        self._store.submit(write, done)
         lane = self.lane(row.flow)
         lane.release(row.id, row.key)
         lane.turn()

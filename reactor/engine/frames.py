@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from reactor.engine.failures import failure_of
 from reactor.engine.turns import Block, Ended, Ground, Turn
+from reactor.engine.words import Stage
 from reactor.errors import EvaluationError
 from reactor.model.execution import Failure
 from reactor.model.flow import AnyStep
@@ -15,6 +16,16 @@ class Walk(Protocol):
     """The walk over a flow, as control steps see it. Nothing here recurses: blocks are queued."""
 
     now_ms: int
+
+    @property
+    def stage(self) -> Stage:
+        """What the steps act on."""
+        ...
+
+    @property
+    def taken(self) -> set[int]:
+        """The events that steps of this execution have waited for and got."""
+        ...
 
     def note(self, path: str, kind: str, value: Any) -> None:
         """Add an entry to the journal."""
@@ -37,6 +48,15 @@ class Walk(Protocol):
         """Walk this block after the next commit."""
         ...
 
+    def unwind(
+        self, turn: Turn, begins: list[str], ground: Ground, then: Callable[[], None]
+    ) -> bool:
+        """Drop what is open inside a control step and take back what began there, then go on.
+
+        False, with nothing done, where nothing can be taken back.
+        """
+        ...
+
     def close(self, turn: Turn, output: Any, failure: Failure | None) -> None:
         """End a control step; all that is open inside it is dropped."""
         ...
@@ -46,8 +66,12 @@ class Frame:
     """One control step at work, for one attempt.
 
     `ground` is where its steps run. `limit_ms` is when it has taken too long; while it sleeps,
-    `due_ms` is the stored time to which it does.
+    `due_ms` is the stored time to which it does. `asks` says that it must be told something before
+    the execution may rest, `word` what it rests for.
     """
+
+    asks = False
+    word = "wait"
 
     def __init__(self, turn: Turn, walk: Walk) -> None:
         self.turn = turn
@@ -64,6 +88,11 @@ class Frame:
     def path(self) -> str:
         """Where its decisions are in the journal."""
         return self.turn.path if self.turn.attempt == 1 else f"{self.turn.path}~{self.turn.attempt}"
+
+    @property
+    def rests(self) -> bool:
+        """Whether it waits for a stored time, or for something outside."""
+        return self.due_ms is not None
 
     def begin(self) -> None:
         """Start, or go on from what the journal has; EvaluationError fails the step."""
@@ -86,6 +115,12 @@ class Frame:
         """Its `timeout` is over."""
         limit = format_duration(self.turn.step.timeout_secs or 0)
         self.fail("timeout", f"it took longer than its timeout of {limit}")
+
+    def ended(self) -> None:
+        """The step has ended."""
+
+    def leave(self) -> None:
+        """The step was given up."""
 
     def fail(self, kind: str, message: str) -> None:
         """End it as failed, for a reason of its own."""

@@ -1,4 +1,4 @@
-"""What a flow that is called takes: its declared inputs, checked and completed."""
+"""What a flow that is called takes, and what a form asks for: checked and completed."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -21,25 +21,32 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 def checked(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs with defaults; UsageError for an unknown, a missing or a wrong one.
+    """The inputs with defaults; UsageError for an unknown, a missing or a wrong one."""
+    return completed(f"flow {flow.name!r}", "input", flow.inputs, given)
+
+
+def completed(
+    what: str, noun: str, rules: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Declared values with their defaults; UsageError for an unknown, a missing or a wrong one.
 
     A text is read as JSON where another type is taken, because a command line has only texts.
     """
     for name in given:
-        if name not in flow.inputs:
-            guess = next(iter(get_close_matches(name, flow.inputs, 1)), None)
-            have = (
-                f"did you mean {guess}" if guess else f"it has {', '.join(flow.inputs) or 'none'}"
-            )
-            raise UsageError(f"flow {flow.name!r} has no input {name!r}; {have}")
-    return {name: _value(flow, name, rule or {}, given) for name, rule in flow.inputs.items()}
+        if name not in rules:
+            guess = next(iter(get_close_matches(name, rules, 1)), None)
+            have = f"did you mean {guess}" if guess else f"it has {', '.join(rules) or 'none'}"
+            raise UsageError(f"{what} has no {noun} {name!r}; {have}")
+    return {name: _value((what, noun), name, rule or {}, given) for name, rule in rules.items()}
 
 
-def _value(flow: Flow, name: str, rule: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+def _value(
+    place: tuple[str, str], name: str, rule: Mapping[str, Any], given: Mapping[str, Any]
+) -> Any:
+    what, noun = place
     if name not in given:
         if "default" not in rule:
-            message = f"flow {flow.name!r} needs the input {name!r}: give {name}=…"
-            raise UsageError(message)
+            raise UsageError(f"{what} needs the {noun} {name!r}: give {name}=…")
         return rule["default"]
     wanted = rule.get("type", "any")
     types = _TYPES.get(wanted)
@@ -53,8 +60,7 @@ def _value(flow: Flow, name: str, rule: Mapping[str, Any], given: Mapping[str, A
             read = value
         if _is(read, types):
             return read
-    message = f"flow {flow.name!r}: input {name!r} takes a {wanted}, not a {kind(value)}"
-    raise UsageError(message)
+    raise UsageError(f"{what}: {noun} {name!r} takes a {wanted}, not a {kind(value)}")
 
 
 def _is(value: Any, types: tuple[type, ...]) -> bool:

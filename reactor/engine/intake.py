@@ -1,6 +1,5 @@
 """How an event gets in: routed, recognised, admitted, and on disk before anyone is answered."""
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,10 +9,14 @@ from msgspec.structs import replace
 
 from reactor.clock import Clock
 from reactor.engine.bell import Bell
+from reactor.engine.called import not_started, plan_call
+from reactor.engine.course import REPLACED
+from reactor.engine.ending import event_letter
+from reactor.engine.hearing import Hearing
 from reactor.engine.identities import Identities
 from reactor.engine.lanes import Admission, Lane
 from reactor.engine.meter import Meter
-from reactor.engine.plan import Plan, Weft, dedup_name
+from reactor.engine.plan import Plan, Weft, dedup_name, repeated
 from reactor.engine.router import Candidate, Decision, Router, Surroundings, by_hand, view_of
 from reactor.engine.runner import Runner
 from reactor.engine.words import Emission
@@ -23,7 +26,6 @@ from reactor.logs import Limiter
 from reactor.model.event import Outcome, Receipt, Received, Started
 from reactor.model.execution import Execution, Failure, State
 from reactor.store import (
-    Dead,
     End,
     Identity,
     NewExecution,
@@ -65,6 +67,7 @@ class Intake:
         limits: Limits,
         cancel: Callable[[int, Failure], None],
         unwanted: Callable[[Unwanted], None],
+        hearing: Hearing,
     ) -> None:
         self.router = Router(())
         self.open = True
@@ -79,6 +82,7 @@ class Intake:
         self._limits = limits
         self._cancel = cancel
         self._unwanted = unwanted
+        self.hearing = hearing
         self._identities = Identities(store)
         self._warnings = Limiter(clock)
         self._log = logging.getLogger("reactor.intake")
@@ -140,6 +144,16 @@ class Intake:
             lambda: self._send(weft, lambda: done(plan.receipt or Receipt(None, unwanted=plan.id))),
         )
 
+    def tell(
+        self, instance: str, received: Received, to: tuple[str, str], done: Callable[[], None]
+    ) -> None:
+        """Store an event for whoever waits under a name and key; `done` after the commit."""
+        plan = self.plan(instance, received)
+        weft = Weft(Write(), deque(), [])
+        self.hearing.keep(weft, plan, *to)
+        self._store_event(weft.write, plan, ())
+        self._send(weft, done)
+
     # ---- for the runner: what a step emits goes in with the step's record
 
     def listens(self, instance: str) -> bool:
@@ -199,7 +213,7 @@ class Intake:
             first = self._identities.first(name, plan.known or {}, plan.now_ms)
             if first is not None:
                 self._meter.duplicates += 1
-                plan.receipt = self._again(received, first)
+                plan.receipt = repeated(received, first, self._runner.outcomes)
                 return
         if received.undecodable is not None or received.depth > DEPTH:
             self._bury(weft.write, plan)
@@ -209,7 +223,13 @@ class Intake:
             for decision in plan.decisions
             if self._wants(plan, decision)
         ]
-        if not starts:
+        held: tuple[str, ...] = ()
+        if plan.instance in self.router.ears:
+            held = self.hearing.hear(self.router.ears[plan.instance], weft, plan)
+        if plan.call is not None and not starts:
+            self._refuse_call(weft, plan)
+            return
+        if not starts and not held:
             self._keep_unwanted(plan)
             if plan.repeats is not None:
                 plan.receipt = Receipt(plan.repeats.event, plan.repeats.executions, duplicate=True)
@@ -217,7 +237,15 @@ class Intake:
         self._store_event(weft.write, plan, tuple(starts))
         wait = received.wait and len(starts) == 1
         outcome = self._runner.outcomes.of(starts[0].execution) if wait else None
-        plan.receipt = Receipt(plan.id, tuple(starts), outcome=outcome)
+        held = () if starts else held
+        plan.receipt = Receipt(plan.id, tuple(starts), held=held, outcome=outcome)
+
+    def _refuse_call(self, weft: Weft, plan: Plan) -> None:
+        flow = None if plan.call is None else self.router.flows.get(plan.call.flow)
+        row = not_started(plan, flow, self._store.epoch)
+        if row is not None:
+            weft.write.executions.append(row)
+            self._store_event(weft.write, plan, ())
 
     def _wants(self, plan: Plan, decision: Decision) -> bool:
         if decision.verdict != "started":
@@ -251,10 +279,13 @@ class Intake:
         candidate, key, write, now_ms = decision.candidate, decision.key, weft.write, plan.now_ms
         flow = candidate.flow
         lane = self._lane(flow.name)
-        number = self._ids.next(now_ms)
+        call = plan.call
+        number = self._ids.next(now_ms) if call is None else call.execution
         verdict = lane.admit(number, key)
         starts = verdict.admission is Admission.START
         over = starts and candidate.straight is not None  # as far as can be foreseen
+        if flow.name in self.router.listening:
+            self.hearing.began(flow.name)
         row = Execution(
             id=number,
             root=number,
@@ -269,8 +300,10 @@ class Intake:
             finished_ms=now_ms if over else None,
             epoch=self._store.epoch,
             depth=plan.received.depth,
+            parent=None if call is None else call.parent,
         )
         if verdict.supersede is not None:
+            self.hearing.superseded(verdict.supersede, weft)
             end = End(verdict.supersede, State.SKIPPED, None, plan.now_ms, (), reason="superseded")
             write.ends.append(end)
         if starts:
@@ -289,7 +322,14 @@ class Intake:
         return number
 
     def _plans(self, emissions: list[Emission]) -> list[Plan]:
-        return [self.plan(one.instance, one.received, id_=one.id) for one in emissions]
+        return [
+            self.plan(one.instance, one.received, id_=one.id)
+            if one.call is None
+            else plan_call(
+                one, self.router.flows, self.router.calls, self._around, self._clock.now_ms()
+            )
+            for one in emissions
+        ]
 
     # ---- the commit
 
@@ -301,7 +341,7 @@ class Intake:
         self._store.submit(weft.write, committed)
         for number in weft.replaced:  # after the write, which may hold the start of it
             message = "a newer event took its place (run: mode: restart)"
-            self._cancel(number, Failure(step=None, kind="cancelled", message=message))
+            self._cancel(number, Failure(step=None, kind=REPLACED, message=message))
 
     def _committed(self, weft: Weft) -> None:
         write = weft.write
@@ -309,6 +349,8 @@ class Intake:
             self._identities.committed(write.identities)
         for begun in weft.started:
             self._runner.committed(begun)
+        if weft.stirred:
+            self.hearing.woken(weft.stirred)
         outcomes = self._runner.outcomes
         if outcomes.awaited:
             for new in write.executions:
@@ -339,30 +381,9 @@ class Intake:
             for one in starts:
                 self._bell.ring("event", flow=one.flow, event=plan.id, execution=one.execution)
 
-    def _again(self, received: Received, first: Identity) -> Receipt:
-        given, had = received.digest, first.digest
-        conflict = given is not None and had is not None and given != had
-        outcome: asyncio.Future[Outcome] | None = None
-        if received.wait and len(first.executions) == 1 and not conflict:
-            outcome = self._runner.outcomes.stored(first.executions[0].execution)
-        return Receipt(
-            first.event, first.executions, duplicate=True, conflict=conflict, outcome=outcome
-        )
-
     def _bury(self, write: Write, plan: Plan) -> None:
         """An event that no flow can take is kept for a person."""
-        loop = f"the event is more than {DEPTH} events away from its first cause"
-        write.dead.append(
-            Dead(
-                id=self._ids.next(),
-                kind="loop" if plan.received.undecodable is None else "decode",
-                flow=None,
-                event=plan.id,
-                execution=None,
-                reason=plan.received.undecodable or loop,
-                created_ms=plan.now_ms,
-            )
-        )
+        write.dead.append(event_letter(plan, self._ids.next(), DEPTH))
         self._meter.dead += 1
         self._store_event(write, plan, ())
         plan.receipt = Receipt(plan.id)

@@ -10,6 +10,9 @@ from reactor.model.flow import Run
 
 # Queued executions of a flow that are known in memory; the rest is read from the store as these go.
 BACKLOG = 10_000
+# Of one key so many are known: a long row behind a key that is taken must not hide the other keys.
+KEY_BACKLOG = 1_000
+FEW = 100
 
 
 class Admission(Enum):
@@ -53,6 +56,9 @@ class Lane:
         self._returning: OrderedDict[int, None] = OrderedDict()
         self._queued = 0
         self._last = 0
+        # Keys of which the store has more: the last that was known here, and whether `enqueue`
+        # left any to the store since `begin_reading_key`.
+        self._behind: dict[str, tuple[int, bool]] = {}
         self._left_out = False  # whether `enqueue` left any to the store since `begin_reading`
 
     @property
@@ -74,7 +80,9 @@ class Lane:
         """Decide on a new execution; START has taken the slot and the key."""
         name = self._name(key)
         mode = self.run.mode
-        taken = mode != "parallel" and (name in self._owners or bool(self._queues.get(name)))
+        taken = mode != "parallel" and (
+            name in self._owners or name in self._behind or bool(self._queues.get(name))
+        )
         if taken and mode == "single":
             return SKIP
         cancel = supersede = None
@@ -100,12 +108,44 @@ class Lane:
             self.more = self._left_out = True
             return
         name = self._name(key)
+        self._last = max(self._last, execution)
+        if name in self._behind:
+            self._behind[name] = self._behind[name][0], True
+            return
         queue = self._queues.setdefault(name, deque())
+        if len(queue) >= KEY_BACKLOG and self.run.mode != "parallel":
+            self._behind[name] = queue[-1], True
+            return
         queue.append(execution)
         self._queued += 1
-        self._last = max(self._last, execution)
         if len(queue) == 1 and name not in self._owners:
             self._ready.append(name)
+
+    def short(self) -> str | None:
+        """A key of which few are left here and more in the store, or None."""
+        return next((name for name in self._behind if len(self._queues.get(name, ())) < FEW), None)
+
+    def begin_reading_key(self, name: str) -> int:
+        """Executions of this key are about to be read from the store, those after this id."""
+        last, _ = self._behind[name]
+        self._behind[name] = last, False
+        return last
+
+    def read_key(self, name: str, page: Sequence[int], *, whole: bool) -> None:
+        """Know executions of a key that the store had; `whole`: there were no others then."""
+        last, left_out = self._behind.pop(name)
+        known = [one for one in page if not self.more or one <= self._last]
+        if len(known) < len(page):  # the others come with all that is left to the store
+            page, whole = known, True
+        queue = self._queues.setdefault(name, deque())
+        queue.extend(page)
+        self._queued += len(page)
+        if left_out or not whole:
+            self._behind[name] = page[-1] if page else last, left_out
+        if queue and len(queue) == len(page) and name not in self._owners:
+            self._ready.append(name)
+        elif not queue:
+            del self._queues[name]
 
     def begin_reading(self) -> None:
         """Queued executions are about to be read from the store."""
@@ -140,6 +180,7 @@ class Lane:
             self._owners.clear()
             self._queues.clear()
             self._ready.clear()
+            self._behind.clear()
             self._queued = self._last = 0
             self.more = True
         return again
@@ -200,7 +241,8 @@ class Lane:
 
     def knows(self, execution: int, key: str | None) -> bool:
         """Whether a queued execution will get its turn from here."""
-        queued = execution in self._queues.get(self._name(key), ())
+        name = self._name(key)
+        queued = execution in self._queues.get(name, ()) or name in self._behind
         return queued or self.more or execution in self._running or execution in self._returning
 
     def _pick(self) -> int | None:

@@ -12,11 +12,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from reactor.clock import instant
-from reactor.engine.course import Course
+from reactor.engine.asking import Ask, AskingFrame, Heard
+from reactor.engine.course import LIMIT_SECS, Course
 from reactor.engine.failures import failure_of, from_plain, plain
 from reactor.engine.ledger import Ledger
 from reactor.engine.render import Rendering
 from reactor.engine.turns import Act, Ended, Ground
+from reactor.engine.undoing import Undoing
 from reactor.engine.walker import Walker
 from reactor.engine.words import Stage
 from reactor.errors import ActionFailed, EvaluationError
@@ -50,10 +52,23 @@ class Machine:
         self._walker = walker = Walker(rendering, stage, self._ledger, chance)
         self._opened = walker.opened
         self._ground = Ground(rendering.names)
-        self._course = Course(flow, self._names, self._ledger.history, self._block, walker.note)
+        self._undoing = walker.undoing = undoing = Undoing(
+            flow, self._ledger, rendering.names, walker.opened.blocks.append
+        )
+        self._course = Course(
+            flow,
+            self._names,
+            self._ledger.history,
+            self._block,
+            walker.note,
+            undoing=undoing,
+            now_ms=lambda: walker.now_ms,
+        )
         walker.stopped = self._course.stop
+        self._asked = ("", "cancel") in self._ledger.history
         self.finish = walker.finish  # nothing stands between an outcome and the walk
         self.fail = walker.fail
+        self.hold = walker.hold
 
     # ---- fed from outside
 
@@ -87,19 +102,45 @@ class Machine:
         self._walker.walk(now_ms)
 
     def cancel(self, error: Failure, now_ms: int) -> None:
-        """Stop what runs and go to `finally`; in `finally` already, skip the rest of it."""
+        """Stop what runs, undo, go to `finally`; there already, leave the rest of it."""
         if self.ended is not None:
             return
         if self.closing:
             self._opened.drop()
-            self._course.end()
+            self._walker.now_ms = now_ms
+            if error.kind == "timeout":
+                self._course.skip()
+            else:
+                self._course.end()
+            self._walker.walk(now_ms)
             return
+        self._asked = True
         self._walker.note("", "cancel", plain(error))
         self._give_up(error, now_ms)
 
+    def stir(self) -> None:
+        """Something came that a waiting step may take: it asks again."""
+        for frame in self._opened.frames.values():
+            if isinstance(frame, AskingFrame):
+                frame.stir()
+
+    def told(self, path: str, answer: Heard, now_ms: int) -> None:
+        """The answer to what a waiting step asked."""
+        frame = self._opened.frames.get(path)
+        if isinstance(frame, AskingFrame):
+            self._walker.now_ms = now_ms
+            frame.told(answer)
+            self._walker.walk(now_ms)
+
+    def patient(self, error: Failure) -> bool:
+        """Whether this is the first cancel, and what it would stop runs in any case."""
+        first = self.closing and error.kind == "cancelled" and not self._asked
+        self._asked = self._asked or first
+        return first
+
     def let_go(self) -> None:
         """The execution leaves memory: nothing in it leads back to the machine any more."""
-        self._opened.drop()
+        self._opened.forget()
         self._course.let_go()
 
     # ---- read from outside
@@ -121,13 +162,26 @@ class Machine:
 
     @property
     def waits_for(self) -> str:
-        """What it sleeps for: the next attempt at a step, or a time that the flow named."""
-        return "wait" if self._opened.waits else "retry"
+        """What it sleeps for: `retry`, `wait`, `event`, `approval`, `call`, `rate of …`."""
+        return self._opened.waits_for
 
     @property
     def closing(self) -> bool:
-        """Whether `finally` runs."""
-        return self._course.phase == "finally"
+        """Whether `undo` or `finally` runs."""
+        return self._course.phase in ("undo", "finally")
+
+    @property
+    def closing_until_ms(self) -> int | None:
+        """When `undo` or `finally` has taken too long, if one of them runs."""
+        since_ms = self._course.since_ms
+        if since_ms is None or not self.closing:
+            return None
+        return since_ms + round(LIMIT_SECS * 1000)
+
+    @property
+    def not_undone(self) -> list[tuple[str, dict[str, Any]]]:
+        """The steps that could not be taken back, and why."""
+        return list(self._undoing.failures()) if self._undoing.used else []
 
     @property
     def ended(self) -> State | None:
@@ -169,6 +223,16 @@ class Machine:
         opened = self._opened
         aborts, opened.aborts = opened.aborts, []
         return aborts
+
+    @property
+    def asks(self) -> bool:
+        """Whether a step must be told something."""
+        return bool(self._opened.asking)
+
+    def take_asks(self) -> list[Ask]:
+        """What steps ask of the store, each once."""
+        asks = (frame.question() for frame in self._opened.asking)
+        return [ask for ask in asks if ask is not None]
 
     def _give_up(self, error: Failure, now_ms: int) -> None:
         self._opened.drop()

@@ -25,6 +25,7 @@ class Running:
         "aborted",
         "alarm",
         "closing",
+        "closing_ms",
         "commits",
         "deadline",
         "flow",
@@ -50,6 +51,7 @@ class Running:
         self.tasks: dict[str, asyncio.Task[Any]] = {}
         self.deadline: Timer | None = None
         self.closing: Timer | None = None
+        self.closing_ms: int | None = None  # when `closing` fires
         self.commits = 0  # on their way to the disk
         self.stopping: Failure | None = None
         self.aborted: set[str] = set()  # attempts that were given up and have not ended
@@ -83,9 +85,18 @@ class Maker:
         self._secret = secret
         self._chance = chance
 
-    def stage(self, row: Execution) -> Stage:
+    def stage(self, row: Execution, flow: Flow) -> Stage:
         """Where the engine's own words of an execution act."""
-        return Stage(self._shared, self._ids.next, row.root, row.depth, row.event)
+        return Stage(
+            self._shared,
+            self._ids.next,
+            row.root,
+            row.depth,
+            row.event,
+            row.id,
+            flow,
+            row.created_ms,
+        )
 
     def names(self, flow: Flow, view: dict[str, Any]) -> dict[str, Any]:
         """What the conditions of a flow saw of an event that was stored."""

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from reactor.engine.asking import AskingFrame
 from reactor.engine.frames import Frame
 from reactor.engine.turns import Act, Block, Turn
 
@@ -24,13 +25,24 @@ class Opened:
         """The earliest time at which a sleeping step goes on, or one has taken too long."""
         times = [turn.due_ms for turn in self.turns.values() if turn.wake is not None]
         for frame in self.frames.values():
-            times += [frame.due_ms, frame.limit_ms]
+            if not frame.asks:  # what asks is told soon, and looks at the time itself
+                times += [frame.due_ms, frame.limit_ms]
         return min((time for time in times if time is not None), default=None)
 
     @property
-    def waits(self) -> bool:
-        """Whether a step sleeps to a time that the flow named."""
-        return any(frame.due_ms is not None for frame in self.frames.values())
+    def waits_for(self) -> str:
+        """What the step that began last rests for."""
+        held = next((turn.held for turn in self.turns.values() if turn.held), None)
+        if held is not None:
+            return f"rate of connection {held}"
+        words = [frame.word for frame in self.frames.values() if frame.rests]
+        return words[-1] if words else "retry"
+
+    @property
+    def asking(self) -> list[AskingFrame]:
+        """The steps that must be told something."""
+        frames = self.frames.values()
+        return [frame for frame in frames if frame.asks and isinstance(frame, AskingFrame)]
 
     @property
     def sleeping(self) -> bool:
@@ -40,7 +52,12 @@ class Opened:
         for turn in self.turns.values():
             if turn.wake is None:
                 return False
-        return bool(self.turns) or (bool(self.frames) and self.waits)
+        rests = bool(self.turns)
+        for frame in self.frames.values():
+            if frame.asks:
+                return False
+            rests = rests or frame.rests
+        return rests
 
     def wake(self, now_ms: int) -> None:
         """Go on with what is due."""
@@ -59,7 +76,7 @@ class Opened:
         inner = [one.turn for one in self.frames.values() if one.turn.block.ground.within(path)]
         leaves = [turn for turn in self.turns.values() if turn.block.ground.within(path)]
         for turn in inner:
-            del self.frames[turn.path]
+            self.frames.pop(turn.path).leave()
         for turn in leaves:
             del self.turns[turn.path]
             if turn.wake is None:
@@ -73,7 +90,13 @@ class Opened:
         return [*inner, *leaves]
 
     def drop(self) -> None:
-        """Drop everything."""
+        """Give everything up."""
+        for frame in self.frames.values():
+            frame.leave()
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of everything; what the store has of it stays."""
         self.aborts += [turn.path for turn in self.turns.values() if turn.wake is None]
         self.turns.clear()
         self.frames.clear()

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from reactor.engine.frames import Frame, Walk, last_output
+from reactor.engine.recall import recall_inside
 from reactor.engine.turns import Turn
 from reactor.expr.parse import Expression
 from reactor.model.execution import Failure
@@ -25,7 +26,14 @@ class ParallelFrame(Frame):
         self.failure: Failure | None = None
 
     def begin(self) -> None:
-        """Walk every branch."""
+        """Walk every branch; where the verdict is known, only what is left of taking back."""
+        joined = self.walk.recorded(self.path, "joined")
+        if joined is not None:
+            self.branches = joined
+            recall_inside(self.step, self.ground, self.walk.recorded)
+            if not self._unwind():
+                self._close()
+            return
         for name, steps in self.step.branches:
             ground = self.inner("")
             self.walk.push(steps, partial(self._ended, name, steps, ground.names), ground)
@@ -64,6 +72,18 @@ class ParallelFrame(Frame):
             else:
                 self.walk.close(self.turn, None, self.failure)
         elif good and not (self.step.join == "all" and bad):
-            done = self.branches.items()
-            output = {name: each["output"] for name, each in done if each["status"] == "ok"}
-            self.walk.close(self.turn, output, None)
+            if self._unwind():
+                self.walk.note(self.path, "joined", self.branches)
+            else:
+                self._close()
+
+    def _unwind(self) -> bool:
+        """Whether losers have something to take back; the step ends after that."""
+        losers = [name for name, each in self.branches.items() if each["status"] != "ok"]
+        begins = [f"{self.step.path}.{name}." for name in losers]
+        return self.walk.unwind(self.turn, begins, self.ground, self._close)
+
+    def _close(self) -> None:
+        done = self.branches.items()
+        output = {name: each["output"] for name, each in done if each["status"] == "ok"}
+        self.walk.close(self.turn, output, None)

@@ -7,15 +7,19 @@ from msgspec import Struct
 
 from reactor.engine.identities import Known, Name
 from reactor.engine.making import Passed, Running
+from reactor.engine.outcomes import Outcomes
 from reactor.engine.router import Decision
+from reactor.engine.words import Calling
 from reactor.model.event import Event, Receipt, Received
+from reactor.model.execution import Failure
 from reactor.store import Identity, Write
 
 
 class Plan(Struct):
     """What is known of an event; `known` are its names that were there before (None: not asked).
 
-    `repeats` is the first one of an event that `dedup` recognised.
+    `repeats` is the first one of an event that `dedup` recognised. `call` is there when one flow
+    was called, `refusal` when its inputs were wrong.
     """
 
     instance: str
@@ -29,6 +33,8 @@ class Plan(Struct):
     known: Known | None = None
     receipt: Receipt | None = None
     repeats: Identity | None = None
+    call: Calling | None = None
+    refusal: Failure | None = None
 
     @property
     def source(self) -> str:
@@ -55,16 +61,30 @@ class Plan(Struct):
 class Weft(Struct):
     """One write in the making: plans still to be settled, and executions that begin with it.
 
-    `replaced` are executions to be cancelled, because newer ones take their place.
+    `replaced` are executions to be cancelled, because newer ones take their place;
+    `stirred` wait for something that comes with it.
     """
 
     write: Write
     plans: deque[Plan]
     started: list[Running | Passed]
     replaced: list[int] = []
+    stirred: list[int] = []
 
 
 def dedup_name(decision: Decision) -> Name:
     """The name under which `dedup` of a trigger remembers an event."""
     candidate = decision.candidate
     return f"dedup:{candidate.flow.name}:{candidate.trigger.id}", decision.dedup or ""
+
+
+def repeated(received: Received, first: Identity, outcomes: Outcomes) -> Receipt:
+    """What is answered to an event that came before; another body under its name is a conflict."""
+    given, had = received.digest, first.digest
+    conflict = given is not None and had is not None and given != had
+    outcome = None
+    if received.wait and len(first.executions) == 1 and not conflict:
+        outcome = outcomes.stored(first.executions[0].execution)
+    return Receipt(
+        first.event, first.executions, duplicate=True, conflict=conflict, outcome=outcome
+    )

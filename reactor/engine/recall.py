@@ -33,6 +33,12 @@ def recall(step: AnyStep, ground: Ground, recorded: Recorded) -> None:
         _take(inner, within, recorded)
 
 
+def recall_inside(step: AnyStep, ground: Ground, recorded: Recorded) -> None:
+    """Give the names the results of the steps inside one that has not ended yet."""
+    for inner in _inside(step, step.path + ground.suffix, recorded):
+        _take(inner, ground, recorded)
+
+
 def _take(step: AnyStep, ground: Ground, recorded: Recorded) -> None:
     done = recorded(step.path + ground.suffix, "done")
     if done is None:

@@ -1,13 +1,13 @@
 """Which flows want an event: an immutable table, and the pure function that asks it."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from reactor.clock import instant
+from reactor.engine.ears import Ear, ears_of
+from reactor.engine.matching import match_path, matched
 from reactor.engine.straight import Straight, straight_of
 from reactor.errors import EvaluationError
 from reactor.expr.equalities import equalities
@@ -96,11 +96,24 @@ class _Table:
 
 
 class Router:
-    """All flows at one moment; a reload makes a new one."""
+    """All flows at one moment; a reload makes a new one.
 
-    def __init__(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> None:
+    `older` are versions that open executions are pinned to: what they wait for is heard as well.
+    `calls` are the triggers by which flows are called.
+    """
+
+    def __init__(
+        self,
+        flows: Iterable[Flow],
+        *,
+        paused: frozenset[str] = frozenset(),
+        older: Iterable[Flow] = (),
+    ) -> None:
         self.flows = {flow.name: flow for flow in flows}
         self.paused = paused
+        self.ears: dict[str, list[Ear]] = ears_of([*self.flows.values(), *older])
+        self.listening = frozenset(ear.flow.name for some in self.ears.values() for ear in some)
+        self.calls: dict[str, Candidate] = {}
         by_instance: dict[str, list[Candidate]] = {}
         order = 0
         for flow in self.flows.values():
@@ -111,16 +124,21 @@ class Router:
                 keyed = trigger.key is not None
                 candidate = Candidate(order, flow, trigger, constants, about, keyed, straight)
                 by_instance.setdefault(trigger.instance, []).append(candidate)
+                if trigger.source == "call":
+                    self.calls.setdefault(flow.name, candidate)
                 order += 1
         self._tables = {instance: _Table(found) for instance, found in by_instance.items()}
 
     def listens(self, instance: str) -> bool:
         """Whether any flow hears this subscription."""
-        return instance in self._tables
+        return instance in self._tables or instance in self.ears
 
     def instances(self) -> dict[str, list[Candidate]]:
-        """Every subscription with the triggers that share it."""
-        return {instance: table.all for instance, table in self._tables.items()}
+        """Every subscription with the triggers that share it, those of waits included."""
+        found = {instance: list(table.all) for instance, table in self._tables.items()}
+        for instance, ears in self.ears.items():
+            found.setdefault(instance, []).extend(_heard_by(ear) for ear in ears)
+        return found
 
     def route(
         self, instance: str, view: dict[str, Any], around: Surroundings, now_ms: int
@@ -171,12 +189,8 @@ def judge(
 ) -> list[Decision]:
     """Walk one trigger's pipeline: match, split, its conditions, the flow's, key, dedup."""
     trigger = candidate.trigger
-    for field, pattern in trigger.match:
-        value: Any = view
-        for name in _match_path(field):
-            value = value.get(name) if isinstance(value, dict) else None
-        if value != pattern and not (isinstance(value, str) and matches(value, pattern)):
-            return []
+    if trigger.match and not matched(trigger, view):
+        return []
     own = {**view, "trigger": trigger.id}
     names = names_of(candidate, own, around, now_ms)
     if trigger.split is None:
@@ -263,11 +277,18 @@ def _stopped(
     return Decision(candidate, "stopped", names["event"], names, part=part, reason=reason)
 
 
+def _heard_by(ear: Ear) -> Candidate:
+    flow = ear.flow
+    return Candidate(
+        -1, flow, ear.trigger, constant_vars(flow), about_flow(flow), keyed=False, straight=None
+    )
+
+
 def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:
     trigger = candidate.trigger
     for field, pattern in trigger.match:
         if "*" not in pattern:
-            yield _match_path(field), pattern
+            yield match_path(field), pattern
     if trigger.split is not None:
         return
     for condition in (*trigger.only_if, *candidate.flow.only_if):
@@ -277,23 +298,9 @@ def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:
                 yield path[1:], value
 
 
-def matches(text: str, pattern: str) -> bool:
-    """Whether a text is like a pattern, in which only `*` is special."""
-    return _pattern(pattern).fullmatch(text) is not None
-
-
-@lru_cache(maxsize=1024)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
-
-
 def about_flow(flow: Flow) -> dict[str, Any]:
     """`flow` in expressions."""
     return {"name": flow.name, "about": flow.about, "labels": flow.labels}
-
-
-def _match_path(field: str) -> tuple[str, ...]:
-    return (field,) if field == "type" else ("data", field)
 
 
 def constant_vars(flow: Flow) -> dict[str, Any]:

@@ -12,18 +12,19 @@ from reactor.engine.alarms import Alarms
 from reactor.engine.attempts import Attempts
 from reactor.engine.bell import Bell
 from reactor.engine.deadlines import Deadlines
-from reactor.engine.ending import dead_letter, end_of
+from reactor.engine.ending import Endings
+from reactor.engine.hearing import Hearing
 from reactor.engine.lanes import Lane
 from reactor.engine.making import Maker, Passed, Running, about_execution
 from reactor.engine.meter import Meter
 from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
 from reactor.engine.progress import Progress
+from reactor.engine.rates import Rates
 from reactor.engine.router import Candidate
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.engine.weaver import Weaver
-from reactor.engine.words import Emission
 from reactor.errors import ActionFailed
 from reactor.ids import Ids
 from reactor.model.event import Outcome
@@ -49,6 +50,7 @@ class Runner:
         lane: Callable[[str], Lane],
         performer: Performer,
         spans: Timers,
+        rates: Rates,
         alarms: Alarms,
         meter: Meter,
         bell: Bell,
@@ -61,13 +63,15 @@ class Runner:
         self._clock = clock
         self._ids = ids
         self._lane = lane
-        self._attempts = Attempts(performer, spans, self._fed, self._alone)
+        self._attempts = Attempts(performer, spans, rates, self._fed, self._alone)
         self._spans = spans
         self.alarms = alarms
         self._meter = meter
         self._bell = bell
         self._maker = maker
-        self._weaver: Weaver | None = None
+        self._weaver: Weaver
+        self._endings: Endings
+        self.hearing: Hearing
         self._deadlines = Deadlines(clock, spans, self.cancel)
         self.outcomes = Outcomes(store, self.live.__contains__)
         self._aftermath = Aftermath(
@@ -75,9 +79,11 @@ class Runner:
         )
         self._progress = Progress(spans)
 
-    def use(self, weaver: Weaver) -> None:
-        """Set who puts emitted events into a write (intake and runner need each other)."""
+    def use(self, weaver: Weaver, hearing: Hearing) -> None:
+        """Set who puts emitted events into a write, and who brings what is waited for."""
         self._weaver = weaver
+        self.hearing = hearing
+        self._endings = Endings(self._clock, self._ids, self._meter, weaver, hearing)
 
     # ---- beginning
 
@@ -88,7 +94,7 @@ class Runner:
 
         `names` are what its conditions saw. Its row and what it decided go into the write.
         """
-        stage, now_ms = self._maker.stage(row), row.created_ms
+        stage, now_ms = self._maker.stage(row, candidate.flow), row.created_ms
         journal: list[Entry] = []
         if candidate.straight is not None:
             names["steps"] = {}
@@ -110,9 +116,7 @@ class Runner:
         write.executions.append(NewExecution(row, journal))
         if stage.states:
             write.states += stage.states
-        if self._weaver is not None and self._weaver.listens("flow"):
-            received = end_of(row, row.state, None, passed.output)
-            stage.emissions.append(Emission(self._ids.next(), "flow", received))
+        self._endings.passed(passed, write)
         lane = self._lane(row.flow)
         lane.release(row.id, row.key)
         lane.turn()
@@ -125,7 +129,7 @@ class Runner:
         now_ms = self._clock.now_ms()
         row = opened.execution
         names = self._maker.names(flow, view)
-        stage = self._maker.stage(row)
+        stage = self._maker.stage(row, flow)
         running = self._maker.make(row, flow, names, stage, opened.journal)
         if running.started_ms is None:
             running.started_ms = now_ms
@@ -136,7 +140,7 @@ class Runner:
         elif running.machine.fresh or not running.machine.sleeping:
             self._deadlines.set(running)
             self._record(running, started=True)
-        elif self._due(running) <= now_ms:
+        elif (due_ms := self._due(running)) is not None and due_ms <= now_ms:
             self._deadlines.too_long(running)
         else:
             self._park(running)  # woken for nothing: the clock was set back
@@ -147,6 +151,7 @@ class Runner:
         machine, row = running.machine, running.row
         running.commits += 1
         write.states += running.stage.states
+        running.stage.pour(write)
         sleeping = machine.ended is None and machine.sleeping
         state = machine.ended or (State.WAITING if sleeping else State.RUNNING)
         finished_ms = None if machine.ended is None else self._clock.now_ms()
@@ -161,7 +166,7 @@ class Runner:
         )
         running.row = begun
         if machine.ended is not None:
-            self._end_rows(running, write, machine.ended)
+            self._endings.rows(running, write, machine.ended)
             self._leave(running, machine.ended)
         return NewExecution(begun, machine.unsaved())
 
@@ -172,6 +177,7 @@ class Runner:
             return
         self._aftermath.let_out(begun.row, begun.stage)
         self._aftermath.ended(begun.row, begun.row.state, begun.output, None)
+        self.hearing.tell_caller(begun.row)
 
     def _committed(self, running: Running) -> None:
         running.commits -= 1
@@ -186,14 +192,18 @@ class Runner:
             self._finished(running)
         elif machine.waits_for_commit:
             machine.proceed(self._clock.now_ms())
-            self._go_on(running)
+            self.go_on(running)
         elif machine.sleeping:
             self._park(running)
         else:
             self._deadlines.set(running)
-            if self.open:
-                self._attempts.begin(running)
-            self._set_alarm(running)
+            held = self.open and self._attempts.begin(running)
+            if self.open and machine.asks:
+                self.hearing.ask(running)
+            if held and running.machine.sleeping:
+                self._record(running)
+            else:
+                self._set_alarm(running)
 
     # ---- outside steps
 
@@ -211,9 +221,9 @@ class Runner:
             running.machine.fail(path, result, now_ms)
         else:
             running.machine.finish(path, result, now_ms)
-        self._go_on(running)
+        self.go_on(running)
 
-    def _go_on(self, running: Running) -> None:
+    def go_on(self, running: Running) -> None:
         """Record what the machine decided, once the attempts that it gave up have ended."""
         if not self._attempts.give_up(running):
             self._record(running)
@@ -238,7 +248,7 @@ class Runner:
         running.alarm = None
         if running.row.id in self.live and running.stopping is None:
             running.machine.wake(self._clock.now_ms())
-            self._go_on(running)
+            self.go_on(running)
 
     def _record(self, running: Running, *, started: bool = False) -> None:
         """Submit what is new; go on after the commit."""
@@ -252,7 +262,7 @@ class Runner:
                 row.id, machine.ended, running.started_ms, now_ms, journal, None, machine.error
             )
             write.ends.append(end)
-            self._end_rows(running, write, machine.ended)
+            self._endings.rows(running, write, machine.ended)
         else:
             if entries:
                 write.records.append(Record(row.id, entries))
@@ -269,20 +279,27 @@ class Runner:
 
     def _send(self, write: Write, running: Running) -> None:
         running.commits += 1
-        emissions, running.stage.emissions = running.stage.emissions, []
-        if emissions and self._weaver is not None:
+        stage = running.stage
+        stage.pour(write)
+        cancels, stage.cancels = stage.cancels, []
+        if cancels:
+            self.hearing.give_up(cancels, write)
+        emissions, stage.emissions = stage.emissions, []
+        if emissions:
             self._weaver.submit(write, emissions, lambda: self.committed(running))
         else:
             self._store.submit(write, lambda: self.committed(running))
+        if cancels:
+            self.hearing.given_up(cancels)
 
     # ---- waiting
 
-    def _due(self, running: Running) -> int:
-        due_ms = running.machine.due or 0
+    def _due(self, running: Running) -> int | None:
+        times = [running.machine.due, running.machine.closing_until_ms]
         limit = running.flow.run.timeout_secs
-        if limit is not None and running.started_ms is not None:
-            due_ms = min(due_ms, running.started_ms + round(limit * 1000))
-        return due_ms
+        if limit is not None and running.started_ms is not None and not running.machine.closing:
+            times.append(running.started_ms + round(limit * 1000))
+        return min((time for time in times if time is not None), default=None)
 
     def _park(self, running: Running) -> None:
         """The slot goes to others; the time is a row, and a timer if it is near."""
@@ -290,7 +307,8 @@ class Runner:
         self._drop(running)
         running.machine.let_go()
         self._meter.parked += 1
-        self.alarms.watch(row.id, due_ms, row.flow)
+        if due_ms is not None:
+            self.alarms.watch(row.id, due_ms, row.flow)
         lane = self._lane(row.flow)
         lane.park(row.id)
         lane.turn()
@@ -302,6 +320,8 @@ class Runner:
         running = self.live.get(execution)
         if running is None:
             return False
+        if running.machine.patient(error):
+            return True  # it ends already; the next cancel leaves the rest
         if running.machine.closing or running.stopping is None:
             running.stopping = error
             if not self._attempts.stop(running):
@@ -317,29 +337,15 @@ class Runner:
         running.machine.cancel(error, self._clock.now_ms())
         self._record(running)
 
-    def _end_rows(self, running: Running, write: Write, state: State) -> None:
-        """What the end of an execution adds to its last write: a dead letter, an event of it."""
-        machine, row = running.machine, running.row
-        if state is State.FAILED:
-            self._meter.dead += 1
-            write.dead.append(dead_letter(row, machine.error, self._clock.now_ms()))
-        if self._weaver is not None and self._weaver.listens("flow"):
-            received = end_of(row, state, machine.error, machine.output)
-            running.stage.emissions.append(Emission(self._ids.next(), "flow", received))
-
     def bury(self, opened: Open, error: Failure) -> None:
         """End a stored execution that must not run any more: no `finally`, a dead letter."""
-        row, now_ms = opened.execution, self._clock.now_ms()
-        state, journal = State.FAILED, opened.journal
-        end = End(row.id, state, row.started_ms, now_ms, journal, None, error)
-        write = Write(ends=[end], dead=[dead_letter(row, error, now_ms, error.kind)])
-        self._meter.dead += 1
-        emissions = []
-        if self._weaver is not None and self._weaver.listens("flow"):
-            emissions.append(Emission(self._ids.next(), "flow", end_of(row, state, error)))
-        outcome = Outcome(row.id, state.word, error_kind=error.kind)
-        if self._weaver is not None:
-            self._weaver.submit(write, emissions, lambda: self.outcomes.answer(outcome))
+        row = opened.execution
+
+        def done() -> None:
+            self.outcomes.answer(Outcome(row.id, State.FAILED.word, error_kind=error.kind))
+            self.hearing.tell_caller(row)
+
+        self._endings.bury(opened, error, done)
 
     def _finished(self, running: Running) -> None:
         row, machine = running.row, running.machine
@@ -347,6 +353,7 @@ class Runner:
         if row.id in self.live:  # an execution that ended before its first commit has left already
             self._leave(running, state)
         self._aftermath.ended(row, state, machine.output, machine.error)
+        self.hearing.tell_caller(row)
 
     def _leave(self, running: Running, state: State) -> None:
         """Give slot and key to the next."""

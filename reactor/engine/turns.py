@@ -71,7 +71,8 @@ class Block(Struct, gc=False):
 class Turn(Struct, gc=False):
     """One step while it is at work: from the moment it became ready to its result.
 
-    `due_ms` is the stored time it sleeps to, `wake` what happens then.
+    `due_ms` is the stored time it sleeps to, `wake` what happens then, `held` the connection whose
+    turn it waits for.
     """
 
     step: AnyStep
@@ -83,6 +84,7 @@ class Turn(Struct, gc=False):
     act: Act | None = None
     due_ms: int | None = None
     wake: Wake | None = None
+    held: str | None = None
 
     @property
     def began_ms(self) -> int:

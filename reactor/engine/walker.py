@@ -1,6 +1,7 @@
 """The walk over the steps of an execution: each is begun, replayed or gone on with, and ends."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from msgspec.structs import replace
@@ -11,14 +12,15 @@ from reactor.engine.failures import delay_secs, failure_of, from_plain, plain, r
 from reactor.engine.judging import reads_state, wanted
 from reactor.engine.ledger import Ledger
 from reactor.engine.opened import Opened
-from reactor.engine.recall import recall
 from reactor.engine.render import Rendering
+from reactor.engine.replaying import replay
 from reactor.engine.state import detached
 from reactor.engine.turns import Act, Block, Ended, Ground, Turn, Wake
+from reactor.engine.undoing import Undoing
 from reactor.engine.words import DEFERRED, WORDS, Stage, Stopped, shown_of
 from reactor.errors import ActionFailed, EvaluationError
 from reactor.model.execution import Entry, Failure
-from reactor.model.flow import ActionStep, AnyStep, ParallelStep
+from reactor.model.flow import ActionStep, AnyStep, ParallelStep, WaitStep
 
 
 class Walker:
@@ -35,8 +37,9 @@ class Walker:
         self.ledger = ledger
         self.opened = Opened()
         self.stopped: Callable[[], None] = _nothing
+        self.undoing: Undoing
         self.cancelled = ledger.history.get(("", "cancel"))
-        self._rendering = rendering
+        self.rendering = rendering
         self._stage = stage
         self._chance = chance
         self._history = ledger.history
@@ -66,9 +69,19 @@ class Walker:
             self._again(turn, failure, now_ms + round(delay * 1000), self._reopen)
             return
         del self._turns[path]
-        if self._failed(turn, failure, now_ms):
+        if self.failed(turn, failure, now_ms):
             self._blocks.append(turn.block)
         self.walk(now_ms)
+
+    def hold(self, path: str, due_ms: int, connection: str) -> None:
+        """An attempt waits for its turn at a connection."""
+        turn = self._turns[path]
+        turn.held, turn.act = connection, None
+        self._sleep(turn, due_ms, self._turn_came)
+
+    def _turn_came(self, turn: Turn) -> None:
+        turn.due_ms = turn.wake = turn.held = None
+        self._perform(turn)
 
     # ---- for control steps
 
@@ -76,6 +89,16 @@ class Walker:
     def undecided(self) -> bool:
         """Whether `state` was set and the disk does not have it yet."""
         return bool(self._stage.states)
+
+    @property
+    def stage(self) -> Stage:
+        """What the steps act on."""
+        return self._stage
+
+    @cached_property
+    def taken(self) -> set[int]:
+        """The events that steps of this execution have waited for and got."""
+        return {value for (_, kind), value in self._history.items() if kind == "took"}
 
     def note(self, path: str, kind: str, value: Any) -> None:
         """Add an entry to the journal."""
@@ -93,10 +116,23 @@ class Walker:
         """Walk this block after the next commit."""
         self.opened.paused.append(block)
 
+    def unwind(
+        self, turn: Turn, begins: list[str], ground: Ground, then: Callable[[], None]
+    ) -> bool:
+        """Drop what is open inside a control step and take it back, then go on; if there is any."""
+        paths = self.undoing.pending(begins, ground.suffix)
+        if paths:
+            for one in self.opened.lose(turn.path):
+                self._settle(one, "cancelled", None, None, self.now_ms)
+            self.undoing.run(paths, then, self.note, ground)
+        return bool(paths)
+
     def close(self, turn: Turn, output: Any, failure: Failure | None) -> None:
         """End a control step."""
-        self.opened.frames.pop(turn.path, None)
-        halfway = failure is not None or isinstance(turn.step, ParallelStep)
+        frame = self.opened.frames.pop(turn.path, None)
+        if frame is not None:
+            frame.ended()
+        halfway = failure is not None or isinstance(turn.step, ParallelStep | WaitStep)
         lost = self.opened.lose(turn.path) if halfway else ()
         self._close(turn, output, failure)
         for one in lost:
@@ -121,7 +157,7 @@ class Walker:
         if failure is None:
             on = self._succeeded(turn, output, self.now_ms)
         else:
-            on = self._failed(turn, failure, self.now_ms)
+            on = self.failed(turn, failure, self.now_ms)
         if on:
             self._blocks.append(turn.block)
 
@@ -149,7 +185,7 @@ class Walker:
         if self._history:
             done = self._history.get((path, "done"))
             if done is not None:
-                return self._replay(Turn(step, path, block, now_ms), done)
+                return replay(self, Turn(step, path, block, now_ms), done)
             if self.cancelled is not None and acting:
                 return False  # what was not done before the cancel is not begun after a crash
             ready = self._history.get((path, "ready"))
@@ -171,10 +207,14 @@ class Walker:
                 return True
             if not acting or not isinstance(step, ActionStep):
                 self.note(path, "ready", {"at": now_ms, "input": None})
+                if step.undo and step.each is None:
+                    self.undoing.began(path, names, self.note)
                 return self._begin(turn)
-            config, turn.shown = self._rendering.config(step, names)
+            config, turn.shown = self.rendering.config(step, names)
         except (EvaluationError, ActionFailed) as error:
-            return self._failed(turn, failure_of(step.id, error), now_ms)
+            return self.failed(turn, failure_of(step.id, error), now_ms)
+        if step.undo:
+            self.undoing.began(path, names, self.note)
         word = WORDS.get(step.action)
         if word is not None:
             return self._say(turn, word, config, now_ms)
@@ -215,15 +255,15 @@ class Walker:
         try:
             output = word(given, turn.names, turn.path, self._stage, now_ms)
         except (EvaluationError, ActionFailed) as error:
-            return self._failed(turn, failure_of(turn.step.id, error), now_ms)
+            return self.failed(turn, failure_of(turn.step.id, error), now_ms)
         if isinstance(output, Stopped):
             self._settle(turn, "ok", output.reason, None, now_ms)
-            self._stop(turn.block)
+            self.stop(turn.block)
             return False
         if action in DEFERRED:
             turn.shown = shown_of(config, output)
         elif action == "vars":
-            self._rendering.add_vars(config, turn.shown, turn.names)
+            self.rendering.add_vars(config, turn.shown, turn.names)
         elif action == "reply":
             output = turn.shown
             if not self._replied:  # the first one counts
@@ -232,7 +272,7 @@ class Walker:
         return self._succeeded(turn, output, now_ms)
 
     def _open(self, turn: Turn, step: ActionStep, config: Any) -> None:
-        authored = self._rendering.authored(step, turn.names)
+        authored = self.rendering.authored(step, turn.names)
         limit = step.timeout_secs
         turn.act = Act(step, turn.path, config, turn.shown, turn.attempt, limit, authored)
         self._turns[turn.path] = turn
@@ -244,7 +284,7 @@ class Walker:
         if (turn.path, "once") in self._history:
             message = "the daemon stopped during this `once` step: whether it happened is unknown"
             failure = Failure(step=step.id, kind="unknown_outcome", message=message)
-            return self._failed(turn, failure, now_ms)
+            return self.failed(turn, failure, now_ms)
         attempts = self.ledger.attempts.get(turn.path, ())
         turn.attempt = len(attempts) or 1
         if attempts:
@@ -274,44 +314,14 @@ class Walker:
         assert isinstance(step, ActionStep)  # noqa: S101 - only outside steps are performed
         config, names = turn.shown, turn.names
         names["now"] = instant(turn.ready_ms)
-        if self._rendering.has_secrets(step) or "state" in step.config.roots:
+        if self.rendering.has_secrets(step) or "state" in step.config.roots:
             try:
-                config, turn.shown = self._rendering.config(step, names)
+                config, turn.shown = self.rendering.config(step, names)
             except (EvaluationError, ActionFailed) as error:
-                if self._failed(turn, failure_of(step.id, error), self.now_ms):
+                if self.failed(turn, failure_of(step.id, error), self.now_ms):
                     self._blocks.append(turn.block)
                 return
         self._open(turn, step, config)
-
-    def _replay(self, turn: Turn, done: Any) -> bool:
-        """Take a result that the journal has."""
-        step, names = turn.step, turn.names
-        result = {name: done[name] for name in ("output", "status", "error", "attempts")}
-        names["steps"][step.id] = result
-        if not isinstance(step, ActionStep) or step.each is not None:
-            recall(step, turn.block.ground, self.recorded)
-        if done["status"] == "cancelled":
-            return False
-        if done["status"] == "failed":
-            if step.each is not None:
-                turn.block.leave(from_plain(done["error"]))
-                return False
-            return self._rescue(turn, done["error"])
-        if done["status"] == "ok" and isinstance(step, ActionStep) and step.each is None:
-            if step.action == "stop":
-                self._stop(turn.block)
-                return False
-            if step.action == "vars":
-                stored = done["input"]
-                real = stored
-                if self._rendering.has_secrets(step):
-                    try:
-                        real = self._rendering.config(step, names)[0]
-                    except (EvaluationError, ActionFailed) as error:
-                        failure = failure_of(step.id, error)
-                        return self._failed(turn, failure, turn.ready_ms)
-                self._rendering.add_vars(real, stored, names)
-        return True
 
     # ---- how a step ends
 
@@ -328,16 +338,18 @@ class Walker:
             except EvaluationError as error:
                 message = f"output: {error}"
                 failure = Failure(step=step.id, kind="type", message=message, attempts=turn.attempt)
-                return self._failed(turn, failure, now_ms)
+                return self.failed(turn, failure, now_ms)
         self._settle(turn, "ok", output, None, now_ms)
         return True
 
-    def _failed(self, turn: Turn, failure: Failure, now_ms: int) -> bool:
+    def failed(self, turn: Turn, failure: Failure, now_ms: int) -> bool:
+        """End a step as failed; whether the walk goes on after it at once."""
         error = plain(failure)
         self._settle(turn, "failed", None, error, now_ms)
-        return self._rescue(turn, error)
+        return self.rescue(turn, error)
 
-    def _rescue(self, turn: Turn, error: dict[str, Any]) -> bool:
+    def rescue(self, turn: Turn, error: dict[str, Any]) -> bool:
+        """Do what `on_error` of a failed step says; whether the walk goes on at once."""
         rule, block = turn.step.on_error, turn.block
         if rule == "continue":
             return True
@@ -362,7 +374,8 @@ class Walker:
         times = {"started": turn.ready_ms, "finished": now_ms, "input": turn.shown}
         self.note(turn.path, "done", {**result, **times})
 
-    def _stop(self, block: Block) -> None:
+    def stop(self, block: Block) -> None:
+        """End the flow here."""
         block.at = len(block.steps)
         self.opened.drop()
         self.stopped()

@@ -12,7 +12,9 @@ from reactor.expr.parse import Expression
 from reactor.expr.template import Template
 from reactor.expr.values import kind, to_key, to_text
 from reactor.model.event import Received
-from reactor.store import StateValue
+from reactor.model.flow import Flow
+from reactor.store import StateValue, Write
+from reactor.store.hearing import Wait
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -25,12 +27,24 @@ class LogLine(Struct, frozen=True, gc=False):
     text: str
 
 
+class Calling(Struct, frozen=True, gc=False):
+    """A flow that is called: the number its execution gets, and the one that waits for its end."""
+
+    flow: str
+    execution: int
+    parent: int | None
+
+
 class Emission(Struct, frozen=True, gc=False):
-    """An event that a flow emitted; it is accepted in the commit of the step's record."""
+    """An event that a flow emitted; it is accepted in the commit of the step's record.
+
+    `call` sends it to one flow alone.
+    """
 
     id: int
     instance: str
     received: Received
+    call: Calling | None = None
 
 
 class Replied(Struct, frozen=True, gc=False):
@@ -46,17 +60,33 @@ class Stopped(Struct, frozen=True, gc=False):
 
 
 class Stage(Struct):
-    """What the words of one execution act on, and what they leave for the next commit."""
+    """What the words of one execution act on, and what they leave for the next commit.
+
+    `execution`, `flow` and `created_ms` are its own. `cancels` are executions that it called and
+    needs no more.
+    """
 
     shared: SharedState
     new_id: Callable[[], int]
     root: int
     depth: int
     event: int
+    execution: int
+    flow: Flow
+    created_ms: int
     lines: list[LogLine] = []
     states: list[StateValue] = []
     emissions: list[Emission] = []
     reply: Replied | None = None
+    waits: list[Wait] = []
+    unwaits: list[Wait] = []
+    cancels: list[int] = []
+
+    def pour(self, write: Write) -> None:
+        """Put what began or ended to wait, and what is cancelled, into a write."""
+        write.waits += self.waits
+        write.unwaits += self.unwaits
+        self.waits, self.unwaits = [], []
 
 
 Word = Callable[[Any, dict[str, Any], str, Stage, int], Any]

@@ -1,21 +1,18 @@
 """Control steps: groups, branches, choices, loops, waits and calls."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from msgspec import Struct, inspect
+from msgspec import inspect
 
 from reactor.expr.parse import Expression
 from reactor.expr.template import Template
-from reactor.loading import later, texts
-from reactor.loading.configs import Meta, Walk, measure
-from reactor.loading.context import Context
-from reactor.loading.fitting import has_template
-from reactor.loading.names import Names
-from reactor.loading.step_ids import StepIds
-from reactor.loading.triggers import read_trigger, sketch_triggers
-from reactor.loading.values import ListValue, MapValue, Scalar, Value, plain
-from reactor.loading.words import ApprovalWords, RepeatWords, WaitUntilWords, WaitWhenWords
+from reactor.loading import texts
+from reactor.loading.configs import Meta, Walk
+from reactor.loading.part import Part
+from reactor.loading.values import ListValue, MapValue, Scalar
+from reactor.loading.waits import read_wait
+from reactor.loading.words import RepeatWords
 from reactor.model.flow import (
     AnyStep,
     CallStep,
@@ -24,44 +21,13 @@ from reactor.model.flow import (
     GroupStep,
     ParallelStep,
     RepeatStep,
-    WaitStep,
 )
-from reactor.units import Duration, parse_duration
 
-ReadSteps = Callable[[Value | None, str, Names], tuple[tuple[AnyStep, ...], Names]]
 Join = Literal["all", "any", "first"] | int | Expression
 
 # Paths of steps inside are made of these too.
 _TAKEN_BRANCHES = frozenset({"do", "on_error", "undo", "notify"})
 _CHOICE_KEYS = ("only_if", "unless", "do", "about")
-
-
-class Part(Struct, frozen=True):
-    """A control step being read: where it is, what it may name, its engine keys as read."""
-
-    context: Context
-    ids: StepIds
-    read_steps: ReadSteps
-    value: Value
-    step: MapValue
-    path: str
-    names: Names
-    engine: dict[str, Any]
-
-    def steps(
-        self, value: Value | None, name: str | int, names: Names | None = None
-    ) -> tuple[AnyStep, ...]:
-        """The steps of a list inside."""
-        return self.read_steps(value, f"{self.path}.{name}", names or self.names)[0]
-
-    def inside(self, name: str | int | None = None) -> list[str]:
-        """The ids of all steps inside, or of those of one list."""
-        return self.ids.inside(self.path if name is None else f"{self.path}.{name}")
-
-    def data(self, value: Value, name: str) -> Template:
-        """Plain values with templates in them."""
-        walk = Walk(self.context.report, self.names.input())
-        return walk.template(walk.walk(value, inspect.AnyType(), Meta(name)))
 
 
 def read_control(word: str, part: Part) -> AnyStep | None:
@@ -184,75 +150,14 @@ def _repeat(part: Part) -> AnyStep | None:
     )
 
 
-def _wait(part: Part) -> AnyStep | None:
-    value, report = part.value, part.context.report
-    if isinstance(value, Scalar):
-        if not has_template(value):
-            measure(value, Duration, "wait", report)
-        config = texts.template(value, part.names.condition(), report)
-        return WaitStep(form="duration", config=config, **part.engine)
-    if isinstance(value, MapValue):
-        for key, read in (("when", _when), ("approval", _approval), ("until", _until)):
-            entry = value.entry(key)
-            if entry is not None:
-                if key in later.WAITS:
-                    part.context.later(entry.key, key, ["wait: 5m", "wait: {until: …}"])
-                return read(part, value)
-    message = "wait takes a duration, {until: …}, {when: …} or {approval: …}"
-    report.error(value, message)
-    return None
-
-
-def _when(part: Part, value: MapValue) -> AnyStep | None:
-    context, report = part.context, part.context.report
-    context.shape(value, WaitWhenWords, "wait", part.names.condition())
-    written = value.get("when") or value
-    sketches = sketch_triggers(written, context)
-    if len(sketches) > 1:
-        report.error(written, "a wait has one trigger")
-    if not sketches:
-        return None
-    names = part.names.with_more("incoming")
-    trigger = read_trigger(sketches[0], names, context, name="incoming")
-    for condition in trigger.only_if:
-        if "incoming" not in condition.roots and "event" in condition.roots:
-            message = "both sides are this execution's event; the awaited one is incoming"
-            report.error(sketches[0].value.get("only_if") or written, message)
-    return WaitStep(form="when", when=trigger, **_timed(value, part))
-
-
-def _approval(part: Part, value: MapValue) -> AnyStep:
-    part.context.shape(value, ApprovalWords, "wait", part.names.condition())
-    notify = part.steps(value.get("notify"), "notify")
-    config = Template(
-        {each.key.text: plain(each.value) for each in value.entries if each.key.text != "notify"}
-    )
-    return WaitStep(form="approval", config=config, notify=notify, **_timed(value, part))
-
-
-def _until(part: Part, value: MapValue) -> AnyStep:
-    part.context.shape(value, WaitUntilWords, "wait", part.names.condition())
-    return WaitStep(form="until", config=part.data(value, "wait"), tz=part.names.tz, **part.engine)
-
-
-def _timed(value: MapValue, part: Part) -> dict[str, Any]:
-    # The limit of a wait stands inside it; the shape has already judged how it is written.
-    timeout = value.get("timeout")
-    if not isinstance(timeout, Scalar):
-        return part.engine
-    try:
-        return {**part.engine, "timeout_secs": float(parse_duration(timeout.value))}
-    except ValueError:
-        return part.engine
-
-
 def _call(part: Part) -> AnyStep | None:
     report = part.context.report
     name = part.context.flow_name(part.value)
     inputs = Template({})
     if (written := part.step.get("with")) is not None:
         part.context.map_of(written, "with")
-        inputs = part.data(written, "with")
+        walk = Walk(part.context.report, part.names.handed())
+        inputs = walk.template(walk.walk(written, inspect.AnyType(), Meta("with")))
     detach = part.step.get("detach")
     detached = isinstance(detach, Scalar) and detach.value is True
     if detach is not None and not (isinstance(detach, Scalar) and isinstance(detach.value, bool)):
@@ -267,6 +172,6 @@ _FORMS: Mapping[str, Callable[[Part], AnyStep | None]] = {
     "parallel": _parallel,
     "choose": _choose,
     "repeat": _repeat,
-    "wait": _wait,
+    "wait": read_wait,
     "call": _call,
 }

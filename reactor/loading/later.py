@@ -17,9 +17,9 @@ GATES = frozenset(
         "window",
     }
 )
-CONTROL_STEPS = frozenset({"call"})
-WAITS = frozenset({"when", "approval"})
-STEP_KEYS = frozenset({"undo"})
+CONTROL_STEPS: frozenset[str] = frozenset()
+WAITS: frozenset[str] = frozenset()
+STEP_KEYS: frozenset[str] = frozenset()
 DOCUMENTS = frozenset({"step", "connection"})
 # Keys inside other keys, by the key around them.
 FIELDS: Mapping[str, frozenset[str]] = {

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from reactor.loading.advice import every_step
 from reactor.loading.load import Loaded
 from reactor.loading.step_ids import written_step
-from reactor.model.flow import ActionStep, AnyStep, CallStep, Flow
+from reactor.model.flow import ActionStep, AnyStep, CallStep, Flow, WaitStep
 from reactor.problem import Place, Problem
 
 _ROUTE_SETTINGS: Mapping[str, Any] = {"verify": None, "body": "auto", "max_body": "1MiB"}
@@ -76,6 +76,11 @@ def _webhooks(flow: Flow) -> Iterator[tuple[Place, str, Mapping[str, Any]]]:
             config = item.get("http")
             if isinstance(config, Mapping):
                 yield trigger.place, trigger.instance, config
+    for step in _steps(flow):
+        if isinstance(step, WaitStep) and step.when is not None and step.when.source == "http":
+            config = written_step(flow.document, step.path)["wait"]["when"]["http"]
+            if isinstance(config, Mapping):
+                yield step.when.place, step.when.instance, config
 
 
 def _waits(config: Mapping[str, Any]) -> bool:

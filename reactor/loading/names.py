@@ -27,6 +27,9 @@ _ELSEWHERE: Mapping[str, str] = {
 _NO_SECRETS = "secrets are not compared in conditions: a webhook's verify compares them"
 _NO_SECRETS_KEPT = "secrets are never stored: not in set, and not in vars that set reads"
 _ONLY_RECEIVED = "the source evaluates this before anything else: it reads event only"
+_NO_SECRETS_HANDED = (
+    "secrets are never stored, and what a flow is called with is: the called flow names the secret"
+)
 _TOO_EARLY = "the settings of a trigger are read before there is an event"
 
 
@@ -112,6 +115,12 @@ class Names(Struct, frozen=True, kw_only=True):
         """For what `set` stores."""
         absent = {"secrets": _NO_SECRETS_KEPT}
         absent.update({f"vars.{name}": _NO_SECRETS_KEPT for name in self.secret_vars})
+        return self._scope(self._roots(), absent)
+
+    def handed(self) -> Scope:
+        """For what a called flow is given, which is stored as an event."""
+        absent = {"secrets": _NO_SECRETS_HANDED}
+        absent.update({f"vars.{name}": _NO_SECRETS_HANDED for name in self.secret_vars})
         return self._scope(self._roots(), absent)
 
     def input(self) -> Scope:

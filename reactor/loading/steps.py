@@ -10,10 +10,11 @@ from reactor.expr.template import Template
 from reactor.loading import later, texts
 from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
-from reactor.loading.control import Part, read_control
+from reactor.loading.control import read_control
 from reactor.loading.hints import ON_ERROR_WORDS, STEP_HINTS
 from reactor.loading.names import DATA_ROOTS, Names
 from reactor.loading.own_words import read_set, read_vars
+from reactor.loading.part import Part
 from reactor.loading.retries import OFF, read_retry
 from reactor.loading.sharing import Limits
 from reactor.loading.specs import Beside, marked_fields, read_config
@@ -176,9 +177,11 @@ class StepReader:
             inside_names = own.after(self.ids.inside(path))
             fields["output"] = self.output(output, inside_names)
         if (undo := value.get("undo")) is not None:
+            before, self.closing = self.closing, True
             fields["undo"], _ = self.steps(
                 undo, f"{path}.undo", failing.after(self.ids.inside(path))
             )
+            self.closing = before
         return fields, item_names
 
     def _each(self, value: MapValue, names: Names) -> tuple[Template | None, str, Names]:

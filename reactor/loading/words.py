@@ -237,6 +237,17 @@ class WaitWhenWords(Config, frozen=True):
     timeout: Annotated[Duration | None, literal("Fails after this time.", "7d")] = None
 
 
+class FormFieldWords(Config, frozen=True):
+    """One field of a form."""
+
+    type: Annotated[
+        Literal["string", "number", "integer", "boolean", "list", "map", "any"],
+        literal("What it holds."),
+    ] = "any"
+    default: Annotated[Any, doc("Its value when none is given; else it must be.")] = None
+    about: Annotated[str | None, doc("What is asked.")] = None
+
+
 class ApprovalWords(Config, frozen=True):
     """Waits for a person."""
 

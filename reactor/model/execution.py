@@ -37,6 +37,9 @@ class Entry(Struct, frozen=True, array_like=True, gc=False):
     - `attempt` {number, error, due}: a failed attempt that will be tried again
     - `done` {status, attempts, started, finished, input, output, error}
     - `chose`: any decision (a branch, a list, a verdict, a due time)
+    - `took`: the event that a wait ended with; `joined`: the branches when `join` was decided
+    - `undo` {name: value}: a step begins that can be taken back; `undone`: it was, or its error
+    - `undoing` and `closing`: when `undo` and `finally` began, in milliseconds
     - `cancel`: the error the execution was stopped with; `reply` and `output`: what it gave
     """
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from reactor.plugin.spec import Complaint
 from reactor.secrets import Secrets
+from reactor.units import parse_rate
 
 # How connections stand in the file: name, kind, config.
 Written = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -41,12 +42,22 @@ def check_connections(connections: Written) -> Iterator[Complaint]:
             yield (name,), f"connection {name!r} has one key, its kind: {name}: {{kafka: {{…}}}}"
         else:
             yield from _check_templates(kinds, (name,))
+            yield from _check_rate(name, kinds)
 
 
 def resolve_connection(connection: ConnectionSettings, secrets: Secrets) -> dict[str, Any]:
     """The config of a connection with its secrets in place; `NotFound` where one is missing."""
     resolved: dict[str, Any] = _filled(connection.config, secrets)
     return resolved
+
+
+def _check_rate(name: str, kinds: Mapping[str, Mapping[str, Any]]) -> Iterator[Complaint]:
+    for kind, config in kinds.items():
+        if "rate" in config:
+            try:
+                parse_rate(config["rate"])
+            except ValueError as error:
+                yield (name, kind, "rate"), f"rate: {error}"
 
 
 def _filled(value: Any, secrets: Secrets) -> Any:

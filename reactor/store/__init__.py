@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from reactor.model.event import Event, Started
 from reactor.model.execution import Entry, Execution, Failure, State
+from reactor.store.hearing import Ears, Heard, Wait
 
 
 class Identity(Struct, frozen=True, gc=False):
@@ -149,6 +150,9 @@ class Write(Struct):
     hidden: list[int] = []
     unwanted: list[Unwanted] = []
     meta: list[tuple[str, Any]] = []
+    heard: list[Heard] = []
+    waits: list[Wait] = []
+    unwaits: list[Wait] = []
 
 
 class Open(Struct, frozen=True):
@@ -192,6 +196,11 @@ class Store(Protocol):
     `StorageFailed` once to the
     callback it was opened with, calls no `done` any more, and the daemon must stop.
     """
+
+    @property
+    def ears(self) -> Ears:
+        """What open executions wait to hear, and what was heard."""
+        ...
 
     @property
     def epoch(self) -> int:
@@ -254,8 +263,10 @@ class Store(Protocol):
         """These executions with events and journals, ended ones too; unknown ids are left out."""
         ...
 
-    async def backlog(self, flow: str, *, after: int, limit: int) -> list[tuple[int, str | None]]:
-        """(id, key) of queued executions of a flow, in order of id."""
+    async def backlog(
+        self, flow: str, *, after: int, limit: int, key: str | None = None
+    ) -> list[tuple[int, str | None]]:
+        """(id, key) of queued executions of a flow, in order of id; `key` "" is that of none."""
         ...
 
     async def open_keys(self, flow: str) -> list[tuple[int, str | None, State]]:

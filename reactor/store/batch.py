@@ -15,6 +15,7 @@ from reactor.store.statements import (
     DROP_POSITIONS,
     DROP_STATES,
     DROP_STEPS,
+    DROP_WAITS,
     END_EXECUTIONS,
     HIDE_DEAD,
     INSERT_EVENTS,
@@ -23,11 +24,13 @@ from reactor.store.statements import (
     INSERT_VERSIONS,
     PUT_DEAD,
     PUT_FILES,
+    PUT_HEARD,
     PUT_IDENTITIES,
     PUT_META,
     PUT_POSITIONS,
     PUT_STATES,
     PUT_UNWANTED,
+    PUT_WAITS,
     TRIM_UNWANTED,
     USE_VERSIONS,
     ManyRows,
@@ -67,6 +70,9 @@ class Batch:
         self._ends: Rows = {}
         self._states: Rows = {}
         self._meta: Rows = {}
+        self._heard: list[Any] = []
+        self._waits: list[Any] = []
+        self._unwaits: list[Any] = []
 
     def add(self, write: Write) -> None:
         """Encode the rows of one Write; never raises for a value that cannot be encoded."""
@@ -90,6 +96,8 @@ class Batch:
             self._add_rare(write)
         if write.versions or write.files:
             self._add_flows(write)
+        if write.heard or write.waits or write.unwaits:
+            self._add_waits(write)
 
     def plan(self) -> list[tuple[ManyRows, list[Any]]]:
         """The statements with their rows, in order."""
@@ -119,6 +127,9 @@ class Batch:
             (TRIM_UNWANTED, [self._unwanted_rows] if self._unwanted else []),
             (PUT_META, _kept(self._meta)),
             (DROP_META, _gone(self._meta)),
+            (PUT_HEARD, self._heard),
+            (PUT_WAITS, self._waits),
+            (DROP_WAITS, self._unwaits),
         ]
         return [(statement, values) for statement, values in steps if values]
 
@@ -229,6 +240,14 @@ class Batch:
             self._uses[version.hash] += 0
         for file in write.files:
             self._files[file.path] = (file.path, file.text)
+
+    def _add_waits(self, write: Write) -> None:
+        for heard in write.heard:
+            self._heard += (heard.name, heard.key, heard.event)
+        for wait in write.waits:
+            self._waits += (wait.name, wait.key, wait.execution, wait.path)
+        for wait in write.unwaits:
+            self._unwaits += (wait.name, wait.key, wait.execution, wait.path)
 
     def _journal(
         self, kind: str, execution: int, entries: tuple[Entry, ...], owner: int | None

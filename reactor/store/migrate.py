@@ -8,7 +8,15 @@ from reactor.errors import BadConfig
 
 # MIGRATIONS[n] is the script that makes version n + 2 from version n + 1; schema.sql is always the
 # newest version.
-MIGRATIONS: tuple[str, ...] = ()
+MIGRATIONS: tuple[str, ...] = (
+    (
+        "CREATE TABLE waits (name TEXT NOT NULL, key TEXT NOT NULL, execution INTEGER NOT NULL,"
+        " path TEXT NOT NULL, PRIMARY KEY (name, key, execution, path)) WITHOUT ROWID;"
+        "CREATE TABLE heard (name TEXT NOT NULL, key TEXT NOT NULL, event INTEGER NOT NULL,"
+        " PRIMARY KEY (name, key, event)) WITHOUT ROWID;"
+        "CREATE INDEX heard_event ON heard (event)"
+    ),
+)
 
 
 def migrate(

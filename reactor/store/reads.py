@@ -53,13 +53,13 @@ def load(connection: Connection, blobs: Blobs, ids: Sequence[int]) -> list[Open]
 
 
 def backlog(
-    connection: Connection, flow: str, *, after: int, limit: int
+    connection: Connection, flow: str, *, after: int, limit: int, key: str | None
 ) -> list[tuple[int, str | None]]:
-    """(id, key) of queued executions."""
+    """(id, key) of queued executions, all or those of one key."""
     return connection.execute(
         "SELECT id, key FROM executions WHERE flow = ? AND state = 0 AND id > ?"
-        " ORDER BY id LIMIT ?",
-        (flow, after, limit),
+        " AND (? IS NULL OR coalesce(key, '') = ?) ORDER BY id LIMIT ?",
+        (flow, after, key, key, limit),
     ).fetchall()
 
 

@@ -119,6 +119,7 @@ def delete(connection: Connection, chunk: Chunk, *, epoch: int) -> tuple[int, li
         "DELETE FROM events WHERE id IN ({})"
         " AND NOT EXISTS (SELECT 1 FROM executions WHERE event = events.id)"
         " AND NOT EXISTS (SELECT 1 FROM dead WHERE event = events.id)"
+        " AND NOT EXISTS (SELECT 1 FROM heard WHERE event = events.id)"
         " RETURNING CASE typeof(body) WHEN 'text' THEN body END",
         (*chunk.events, *{row[1] for row in rows}),
     )
@@ -170,6 +171,7 @@ def _unreferred(connection: Connection, after: int, before: int) -> tuple[Chunk,
     rows = connection.execute(
         "SELECT id, EXISTS (SELECT 1 FROM executions WHERE event = events.id)"
         " OR EXISTS (SELECT 1 FROM dead WHERE event = events.id)"
+        " OR EXISTS (SELECT 1 FROM heard WHERE event = events.id)"
         " FROM events WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
         (after, before, _LOOKED_AT),
     ).fetchall()

@@ -106,6 +106,24 @@ CREATE TABLE dead (
 CREATE INDEX dead_event ON dead (event);
 CREATE INDEX dead_execution ON dead (execution) WHERE execution IS NOT NULL;
 
+-- Steps of open executions that wait to hear something; name is flow, tab, what.
+CREATE TABLE waits (
+    name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    execution INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    PRIMARY KEY (name, key, execution, path)
+) WITHOUT ROWID;
+
+-- Events that such steps may take, kept as long as an execution of the flow is open.
+CREATE TABLE heard (
+    name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    event INTEGER NOT NULL,
+    PRIMARY KEY (name, key, event)
+) WITHOUT ROWID;
+CREATE INDEX heard_event ON heard (event);
+
 CREATE TABLE unwanted (
     id INTEGER PRIMARY KEY,
     event BLOB NOT NULL,

@@ -12,12 +12,22 @@ from typing import Any
 from reactor.clock import Clock
 from reactor.errors import StorageFailed
 from reactor.model.execution import State
-from reactor.store import FlowFile, Identity, Open, Pressure, StateValue, Version, Write, reads
+from reactor.store import (
+    FlowFile,
+    Identity,
+    Open,
+    Pressure,
+    StateValue,
+    Version,
+    Write,
+    reads,
+)
 from reactor.store.blobs import Blobs
 from reactor.store.boot import Booted, boot, connect_to_read, copy_database, find_damage
 from reactor.store.codec import column, encode
 from reactor.store.commit import Commits, Failpoint, transaction
 from reactor.store.disk import Folder, Space
+from reactor.store.ears import SqliteEars, delete_unheard
 from reactor.store.history import SqliteHistory
 from reactor.store.reader import Reader
 from reactor.store.retention import Chunk, delete, delete_expired, oldest, past_its_time
@@ -141,6 +151,7 @@ class SqliteStore:
             self._lookup = connect_to_read(folder.database)
             self._reader = Reader.of_file(folder.database, "store-reader")
             self._people = Reader.of_file(folder.database, "store-history")
+        self.ears = SqliteEars(self._lookup, self._reader, blobs, self._writer.fail)
         self._threads = threads
         self._connection = booted.connection
         self.history = SqliteHistory(self._people, blobs, lambda: self._commits.store_bytes)
@@ -210,9 +221,11 @@ class SqliteStore:
         """These executions with events and journals, in order of id."""
         return await self._reader.run(reads.load, self._blobs, executions)
 
-    async def backlog(self, flow: str, *, after: int, limit: int) -> list[tuple[int, str | None]]:
+    async def backlog(
+        self, flow: str, *, after: int, limit: int, key: str | None = None
+    ) -> list[tuple[int, str | None]]:
         """(id, key) of queued executions of a flow, in order of id."""
-        return await self._reader.run(reads.backlog, flow, after=after, limit=limit)
+        return await self._reader.run(reads.backlog, flow, after=after, limit=limit, key=key)
 
     async def open_keys(self, flow: str) -> list[tuple[int, str | None, State]]:
         """(id, key, state) of running and waiting executions of a flow, in order of id."""
@@ -330,7 +343,7 @@ def _nothing(connection: Connection) -> None:
 
 def _expire(connection: Connection, *, now_ms: int) -> int:
     with transaction(connection):
-        return delete_expired(connection, now_ms)
+        return delete_expired(connection, now_ms) + delete_unheard(connection)
 
 
 def _finish(connection: Connection, *, clean: bool) -> None:

@@ -90,5 +90,8 @@ TRIM_UNWANTED = ManyRows(
     " (SELECT id FROM unwanted ORDER BY id DESC LIMIT 1 OFFSET (…))",
     1,
 )
+PUT_HEARD = ManyRows("INSERT OR IGNORE INTO heard (name, key, event) …", 3)
+PUT_WAITS = ManyRows("INSERT OR IGNORE INTO waits (name, key, execution, path) …", 4)
+DROP_WAITS = ManyRows("DELETE FROM waits WHERE (name, key, execution, path) IN (…)", 4)
 PUT_META = ManyRows("INSERT OR REPLACE INTO meta (key, value) …", 2)
 DROP_META = ManyRows("DELETE FROM meta WHERE key IN (…)", 1)

@@ -10,6 +10,7 @@ from reactor.daemon.sources import Sources, SourceWorld
 from reactor.engine.aftermath import Say, log_line
 from reactor.engine.core import Engine, Outside
 from reactor.engine.intake import Limits
+from reactor.engine.rates import Rate
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import InvalidFlow, NotFound, StorageFailed
 from reactor.loading.load import Loading, load_document, load_text
@@ -24,7 +25,7 @@ from reactor.secrets import Redactor
 from reactor.store import Open, Query, Version
 from reactor.store.sqlite import SqliteStore, open_memory
 from reactor.testing.handclock import HandClock, Sleepers
-from reactor.units import parse_duration
+from reactor.units import parse_duration, parse_rate
 
 MOST_TURNS = 100_000
 MOST_PAUSES = 10_000
@@ -39,7 +40,7 @@ class World:
     nothing but time run unless `ticking` is False; what others would bring is handed over with
     `offer`. A store given by hand outlives the world: that is a restart. `held` says how many
     attempts hang until time passes, or until the test lets them go. `secrets` may be a function
-    that knows every name.
+    that knows every name. `rates` limits actions by their word, as a connection's `rate` does.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class World:
         limits: Limits | None = None,
         held: Callable[[], int] = lambda: 0,
         say: Say = log_line,
+        rates: Mapping[str, str] | None = None,
     ) -> None:
         self.clock = clock or HandClock()
         self.catalog = Catalog(specs) if loading is None else loading.catalog
@@ -75,6 +77,7 @@ class World:
         self._chance = chance
         self._limits = limits or Limits()
         self._held = held
+        self._rates = {word: Rate(word, *parse_rate(rate)) for word, rate in (rates or {}).items()}
         self._failure: StorageFailed | None = None
         self._sleepers = Sleepers(self.clock)
         self._opened = Opened()
@@ -97,6 +100,7 @@ class World:
             files=Files(base="."),
             shared=self._opened,
             connection=_no_connection,
+            rate=lambda word, _config: self._rates.get(word),
             limits=self._limits,
             say=self._say,
         )

@@ -12,7 +12,7 @@ import pytest
 
 from reactor import __version__
 from reactor.cli import main
-from reactor.cli.entry import COMMANDS, LATER, root
+from reactor.cli.entry import COMMANDS, root
 from tests.cli.conftest import run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -72,11 +72,6 @@ def test_no_command_shows_the_help():
 
     assert ran.code == 2
     assert "Commands:" in ran.err
-
-
-def test_no_verb_is_both_here_and_later():
-    """What is built is not called not built yet."""
-    assert not LATER & set(COMMANDS)
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,11 @@ PLAIN = [
     (["sources", "reset", "kafka:9f2c", "--to", "latest"], ["kafka:9f2c goes on from latest"]),
     (["retry", exe(FAILED)], [f"{exe(MADE)}  retries {exe(FAILED)}"]),
     (["cancel", exe(FAILED)], [f"{exe(FAILED)} is being cancelled"]),
+    (["approve"], [f"{exe()}\thello\task\t2026-01-01T00:00:00Z\t\tnote=\tGo on?"]),
+    (["approve", exe(FAILED), "--set", "note=fine", "--by", "ann"],
+     [f"{exe(FAILED)} ask approved by ann"]),
+    (["deny", exe(FAILED), "ask", "--message", "no", "--by", "bob"],
+     [f"{exe(FAILED)} ask denied by bob"]),
     (["dead", "ls"],
      [f"{ded()}\tfailed\thello\t2026-01-01T12:00:00.900000Z\t{evt()}\t503 from slack.test"]),
     (["dead", "retry", ded()], [f"{exe(MADE)}  hello"]),
@@ -210,15 +215,6 @@ def test_a_refusal_is_one_line_and_a_code(ask, arguments, code, words):
     assert ran.out == ""
     assert words in ran.err
     assert "Traceback" not in ran.err
-
-
-@pytest.mark.parametrize("verb", ["approve", "deny"])
-def test_a_later_verb_is_not_built_yet(ask, verb):
-    """A verb of the language that this build lacks says so."""
-    ran = ask(verb)
-
-    assert ran.code == 2
-    assert f"reactor {verb}: not built yet" in ran.err
 
 
 def test_inputs_are_values_or_texts(ask, served):

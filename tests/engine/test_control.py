@@ -2,18 +2,22 @@
 
 import gc
 from datetime import datetime
+from typing import Any
 
 import pytest
 
 from reactor.clock import to_ms
+from reactor.engine.asking import Ask, Heard
 from reactor.engine.machine import Machine
 from reactor.engine.moments import next_time_of_day
 from reactor.engine.render import Rendering
 from reactor.engine.state import SharedState
 from reactor.engine.words import Stage
 from reactor.errors import ActionFailed
-from reactor.model.execution import Entry, State
+from reactor.model.event import Event
+from reactor.model.execution import Entry, Execution, State
 from reactor.model.flow import Flow
+from reactor.store import Open
 from reactor.testing import BEGIN_MS, World
 from tests.engine.probe import Probe
 
@@ -65,9 +69,78 @@ FLOWS = {
           - {id: last, probe: "${{ steps.pair.attempts }} ${{ steps.pair.status }}"}
         output: steps.last.output
     """,
+    "waiting": """
+        flow: one
+        when: {event: {type: go}}
+        do:
+          - id: both
+            parallel:
+              a: [{id: paid, wait: {when: {event: {type: tick}, only_if: incoming.data.n > 1}}}]
+              b:
+                - {id: b, probe: b}
+                - id: ask
+                  wait: {approval: "Go on?", form: {n: {}}, notify: [{id: told, probe: told}]}
+          - id: loop
+            repeat:
+              do: [{id: tick, wait: {when: {event: {type: tick}}}}]
+              max: 2
+              collect: steps.tick.output.data.n
+          - id: late
+            wait: {when: {event: {type: never}, only_if: incoming.data.n > 9}, timeout: 1h}
+            on_error: continue
+          - {id: sub, call: other, with: {n: "${{ steps.paid.output.data.n }}"}}
+        output:
+          took: "${{ steps.paid.output.data.n }} ${{ steps.loop.output }}"
+          by: "${{ steps.ask.output.by }} ${{ steps.ask.output.n }}"
+          late: "${{ steps.late.error.kind }}"
+          sub: "${{ steps.sub.output }}"
+    """,
+    "undoing": """
+        flow: one
+        when: {event: {type: go}}
+        do:
+          - id: rows
+            each: event.data.rows
+            at_once: 2
+            do: [{id: c, probe: "${{ item }}", undo: [{id: uc, probe: "${{ steps.c.output }}"}]}]
+          - id: race
+            join: any
+            parallel:
+              slow: [{id: s, probe: s, undo: [{id: us, probe: s}]}, {wait: 1h}]
+              fast: [{id: f, probe: f, undo: [{id: uf, probe: f}]}]
+          - {id: x, probe: x, on_error: continue, undo: [{id: ux, probe: x}, {id: r, probe: r}]}
+          - {fail: no}
+        on_error: [{id: last, probe: last}]
+        finally: [{id: over, probe: over}]
+    """,
 }
+ENDS = dict.fromkeys(FLOWS, State.OK) | {"undoing": State.FAILED}
 DATA = {"rows": [[1, 2, 3], [4]]}
 FAILING = frozenset({"r"})
+
+
+def answer(ask: Ask) -> Heard:
+    """What was heard of anything: three events, an approval; and every call ended well."""
+    if ask.child is not None:
+        row = execution(id=ask.child, state=State.OK)
+        return Heard(child=Open(row, heard(1, {}), (Entry("", "output", "sub"),)))
+    if ask.name.endswith("approval"):
+        data = {"approved": True, "by": "ann", "form": {"n": 1}, "message": None}
+        return Heard([heard(9, data)])
+    return Heard([heard(number, {"n": number - 1}) for number in (2, 3, 4) if number > ask.after])
+
+
+def execution(*, id: int, state: State) -> Execution:
+    """A row that says no more than this."""
+    return Execution(
+        id=id, root=id, flow="other", version="", event=1, trigger="call", key=None,
+        state=state, created_ms=BEGIN_MS,
+    )  # fmt: skip
+
+
+def heard(number: int, data: Any) -> Event:
+    """An event that came at the beginning."""
+    return Event(number, "event", "event", BEGIN_MS, BEGIN_MS, None, None, 0, data, {})
 
 
 class Life:
@@ -85,10 +158,11 @@ class Life:
             "flow": {},
             "error": None,
         }
-        stage = Stage(SharedState(), lambda: 1, 1, 0, 1)
+        stage = Stage(SharedState(), lambda: 1, 1, 0, 1, 1, flow, 0)
         rendering = Rendering(flow, names, str)
         self.machine = Machine(flow, rendering, stage, journal, lambda: 0.5)
         self.keys: list[str] = []
+        self.stage = stage
 
     def live(self, now_ms: int) -> None:
         """Run to the end."""
@@ -103,6 +177,11 @@ class Life:
                     machine.fail(act.path, ActionFailed("no", transient=True), now_ms)
                 else:
                     machine.finish(act.path, act.config["given"], now_ms)
+            asks = machine.take_asks()
+            for ask in asks:
+                machine.told(ask.path, answer(ask), now_ms)
+            if asks:
+                continue
             if not acts and machine.waits_for_commit:
                 machine.proceed(now_ms)
             elif not acts and machine.due is not None:
@@ -130,7 +209,30 @@ async def test_a_crash_after_any_entry_leads_to_the_same_end(name):
         life.live(BEGIN_MS + 1000)
         ends.add((life.machine.ended, str(life.machine.output)))
 
-    assert ends == {(State.OK, str(whole.machine.output))}
+    assert ends == {(ENDS[name], str(whole.machine.output))}
+
+
+async def test_a_crash_while_taking_back_undoes_all_of_it_once_it_is_stored():
+    """From any prefix each step that began is taken back, in the same order, none twice."""
+    flow = await load(FLOWS["undoing"])
+    whole = Life(flow, ())
+    whole.live(BEGIN_MS)
+    journal = tuple(whole.machine.journal)
+
+    stories = []
+    for length in range(len(journal) + 1):
+        life = Life(flow, journal[:length])
+        life.live(BEGIN_MS + 1000)
+        began = [entry.path for entry in life.machine.journal if entry.kind == "undo"]
+        stories.append((began, undone_in(life)))
+
+    assert [sorted(began) for began, _ in stories] == [sorted(undone) for _, undone in stories]
+    assert {tuple(undone) for _, undone in stories} == {tuple(undone_in(whole))}
+
+
+def undone_in(life: Life) -> list[str]:
+    """Which steps were taken back, in order."""
+    return [entry.path for entry in life.machine.journal if entry.kind == "undone"]
 
 
 @pytest.mark.parametrize("name", FLOWS)

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from reactor.engine.lanes import Admission, Lane
+from reactor.engine.lanes import BACKLOG, KEY_BACKLOG, Admission, Lane
 from reactor.model.flow import Run
 
 MODES = ("parallel", "queue", "single", "restart", "latest")
@@ -211,3 +211,56 @@ def test_a_mode_that_counts_keys_otherwise_is_read_again(before, after):
     again = lane.refit(Run(mode=after, max=1))
 
     assert (again, lane.queued, lane.more, lane.running) == (True, 0, True, 1)
+
+
+def test_a_long_row_behind_one_key_hides_no_other_key():
+    """More of a key that is taken than memory holds; another key starts at once."""
+    lane = Lane(Run(mode="queue", max=2), lambda _: None)
+    for number in range(1, BACKLOG + 100):
+        lane.admit(number, "a")
+
+    verdict = lane.admit(BACKLOG + 100, "b")
+
+    assert verdict.admission is Admission.START
+    assert (lane.queued, lane.more) == (KEY_BACKLOG, False)
+
+
+def test_what_is_left_of_a_key_comes_in_order_and_once():
+    """As its row gets short the store is asked; what came meanwhile is asked for again."""
+    started: list[int] = []
+    lane = Lane(Run(mode="queue"), started.append)
+    for number in range(1, KEY_BACKLOG + 300):
+        lane.admit(number, "a")
+    for number in range(1, KEY_BACKLOG - 50):
+        lane.release(number, "a")
+        lane.turn()
+    after = lane.begin_reading_key("a")
+    lane.admit(KEY_BACKLOG + 300, "a")
+    lane.read_key("a", list(range(after + 1, KEY_BACKLOG + 300)), whole=True)
+    after = lane.begin_reading_key("a")
+    lane.read_key("a", [KEY_BACKLOG + 300], whole=True)
+
+    for number in range(KEY_BACKLOG - 50, KEY_BACKLOG + 300):
+        lane.release(number, "a")
+        lane.turn()
+
+    assert after == KEY_BACKLOG + 299
+    assert started == list(range(2, KEY_BACKLOG + 301))
+    assert lane.short() is None
+
+
+def test_what_all_keys_left_to_the_store_is_not_read_twice():
+    """Newcomers that the lane does not know yet come with the rest, not with their key."""
+    lane = Lane(Run(mode="queue"), lambda _: None)
+    for number in range(1, KEY_BACKLOG + 10):
+        lane.admit(number, "a")
+    lane.more = True
+    lane.admit(5000, "a")
+
+    after = lane.begin_reading_key("a")
+    lane.read_key("a", [*range(after + 1, KEY_BACKLOG + 10), 5000], whole=True)
+    lane.begin_reading()
+    lane.read([(5000, "a")], whole=True)
+
+    assert lane.queued == KEY_BACKLOG + 8  # the newcomer waits in the store for its key's turn
+    assert lane.begin_reading_key("a") == KEY_BACKLOG + 9

@@ -116,7 +116,7 @@ class World:
             created_ms=BEGIN_MS,
         )
         view = {"data": 1, "id": "evt_1", "key": None}
-        names, stage = maker.names(self.flow, view), maker.stage(row)
+        names, stage = maker.names(self.flow, view), maker.stage(row, self.flow)
         running = maker.make(row, self.flow, names, stage, list(journal))
         self.stage = running.stage
         running.machine.begin(now_ms)

@@ -94,7 +94,7 @@ class Life:
             state=State.RUNNING,
             created_ms=NOW_MS,
         )
-        self.stage = self.maker.stage(self.row)
+        self.stage = self.maker.stage(self.row, flow)
 
     def names(self) -> dict[str, Any]:
         """What its conditions saw."""

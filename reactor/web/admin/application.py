@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import pwd
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -88,13 +89,26 @@ def guarding(allowed: frozenset[int]) -> Any:
 
 
 def _admit(request: web.Request, allowed: frozenset[int]) -> None:
+    user = _caller(request)
+    if user not in allowed:
+        raise Denied(f"user {user} may not ask this daemon: only its own user and root may")
+
+
+def _caller(request: web.Request) -> int:
+    """Who asks: the number of the user at the other end of the socket."""
     connection = request.get_extra_info("socket")
     if connection is None:
         raise Denied("the connection is gone")
     peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, user, _ = struct.unpack("3i", peer)
-    if user not in allowed:
-        raise Denied(f"user {user} may not ask this daemon: only its own user and root may")
+    user: int = struct.unpack("3i", peer)[1]
+    return user
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 async def _answer(access: Access, question: Question, request: web.Request) -> web.Response:
@@ -102,6 +116,7 @@ async def _answer(access: Access, question: Question, request: web.Request) -> w
         names=dict(request.match_info),
         query=_asked(request, question.query),
         body=await _body(request, question.body),
+        caller=_name(_caller(request)),
     )
     answered = await question.answer(access, call)
     if isinstance(question.answers, str):

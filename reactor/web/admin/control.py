@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from reactor.model.event import Receipt
+from reactor.web.admin.approving import ApprovalView
 from reactor.web.admin.wire import (
     Check,
     Decision,
@@ -84,6 +85,27 @@ class Control(Protocol):
         """Stop an open execution and go to its `finally`; a second time skips that too.
 
         Raises `UsageError` when it has ended.
+        """
+        ...
+
+    async def approvals(self) -> list[ApprovalView]:
+        """The steps that wait for a person, the oldest first."""
+        ...
+
+    async def answer(
+        self,
+        execution: int,
+        step: str | None,
+        *,
+        approved: bool,
+        by: str,
+        form: Mapping[str, Any],
+        message: str | None,
+    ) -> str:
+        """Approve or deny a step that waits for a person, and give its id; on disk when it answers.
+
+        Raises `NotFound` when nothing waits there, `UsageError` when several steps wait and none is
+        named, or when the form is not what was asked for.
         """
         ...
 

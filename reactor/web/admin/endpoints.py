@@ -11,7 +11,7 @@ from reactor.errors import NotFound, UsageError
 from reactor.ids import id_ms, id_text, parse_id
 from reactor.store import History, Query
 from reactor.units import parse_duration
-from reactor.web.admin import wire
+from reactor.web.admin import approving, wire
 from reactor.web.admin.choosing import chosen, cursor, page, since
 from reactor.web.admin.control import Control
 from reactor.web.admin.views import (
@@ -35,11 +35,12 @@ class Access(Struct, frozen=True):
 
 
 class Call(Struct, frozen=True):
-    """One request, decoded: the names in its path, its query and its body."""
+    """One request, decoded: the names in its path, its query, its body, and who asks."""
 
     names: Mapping[str, str]
     query: Any = None
     body: Any = None
+    caller: str = ""
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -178,6 +179,43 @@ async def cancel(access: Access, call: Call) -> wire.Nothing:
     """Stop an open execution."""
     await access.control.cancel(parse_id(call.names["execution"], "exe"))
     return wire.Nothing()
+
+
+async def approvals(access: Access, call: Call) -> approving.ApprovalItems:
+    """What waits for a person, the oldest first."""
+    return approving.ApprovalItems(items=await access.control.approvals())
+
+
+async def approve(access: Access, call: Call) -> approving.Answered:
+    """Approve a step that waits for a person."""
+    body: approving.Approve = call.body
+    return await _answered(access, call, approved=True, form=body.form)
+
+
+async def deny(access: Access, call: Call) -> approving.Answered:
+    """Deny a step that waits for a person."""
+    body: approving.Deny = call.body
+    return await _answered(access, call, approved=False, message=body.message)
+
+
+async def _answered(
+    access: Access,
+    call: Call,
+    *,
+    approved: bool,
+    form: Mapping[str, Any] | None = None,
+    message: str | None = None,
+) -> approving.Answered:
+    name, by = call.names["execution"], call.body.by or call.caller
+    step = await access.control.answer(
+        parse_id(name, "exe"),
+        call.body.step,
+        approved=approved,
+        by=by,
+        form=form or {},
+        message=message,
+    )
+    return approving.Answered(execution=name, step=step, approved=approved, by=by)
 
 
 async def dead(access: Access, call: Call) -> wire.DeadPage:
@@ -327,6 +365,9 @@ QUESTIONS: tuple[Question, ...] = (
     _post("/executions/{execution}/retry", retry, wire.Retried, body=wire.Retry),
     _post("/events/{event}/replay", replay, wire.ReceiptView, body=wire.Replay),
     _post("/executions/{execution}/cancel", cancel, wire.Nothing),
+    _post("/executions/{execution}/approve", approve, approving.Answered, body=approving.Approve),
+    _post("/executions/{execution}/deny", deny, approving.Answered, body=approving.Deny),
+    _get("/approvals", approvals, approving.ApprovalItems),
     _get("/dead", dead, wire.DeadPage, query=wire.DeadQuery),
     _get("/dead/{id}", dead_letter, wire.DeadShown),
     _post("/dead/{id}/retry", dead_retry, wire.ReceiptView),

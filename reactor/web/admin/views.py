@@ -82,6 +82,7 @@ class _Progress(Struct):
     began_ms: int | None = None
     input: Any = None
     attempts: list[Any] = []
+    waits: bool = False
     done: Mapping[str, Any] | None = None
 
 
@@ -93,6 +94,8 @@ def step_views(journal: Iterable[Entry], ids: Mapping[str, str], state: State) -
     """
     steps: dict[str, _Progress] = {}
     for entry in journal:
+        if entry.kind == "chose" and entry.path in steps:
+            _waited_for(steps[entry.path], entry.value)
         if entry.kind not in ("ready", "attempt", "done"):
             continue
         step = steps.setdefault(entry.path, _Progress())
@@ -105,30 +108,37 @@ def step_views(journal: Iterable[Entry], ids: Mapping[str, str], state: State) -
     return [
         _open_step(_name(path, ids), step, state)
         if step.done is None
-        else _done_step(_name(path, ids), step.done)
+        else _done_step(_name(path, ids), step)
         for path, step in steps.items()
     ]
 
 
-def _done_step(name: str, done: Mapping[str, Any]) -> StepView:
+def _waited_for(step: _Progress, chosen: Any) -> None:
+    """What a step waits for outside its execution is its input."""
+    if isinstance(chosen, dict) and "input" in chosen:
+        step.input, step.waits = chosen["input"], True
+
+
+def _done_step(name: str, step: _Progress) -> StepView:
+    done = step.done or {}
     return StepView(
         id=name,
         status=done["status"],
         attempts=done["attempts"],
         started=_time(done["started"]),
         finished=_time(done["finished"]),
-        input=done["input"],
+        input=step.input if step.waits else done["input"],
         output=done["output"],
         error=_failure(done["error"]),
     )
 
 
 def _open_step(name: str, step: _Progress, state: State) -> StepView:
-    waits = bool(step.attempts) and state is State.WAITING
+    waits = (step.waits or bool(step.attempts)) and state is State.WAITING
     return StepView(
         id=name,
         status="cancelled" if state.ended else "waiting" if waits else "running",
-        attempts=len(step.attempts) + (0 if waits or state.ended else 1),
+        attempts=len(step.attempts) + (0 if (waits and not step.waits) or state.ended else 1),
         started=_time(step.began_ms),
         finished=None,
         input=step.input,

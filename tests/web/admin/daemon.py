@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from reactor.ids import id_text
 from reactor.model.event import Event, Receipt, Started
 from reactor.model.execution import Entry, Execution, Failure, State
 from reactor.store import Dead, Open, Query, Unwanted
+from reactor.web.admin.approving import ApprovalView
 from reactor.web.admin.server import api_socket, serve_api
 from reactor.web.admin.wire import (
     Check,
@@ -254,6 +256,28 @@ class PretendDaemon:
             raise UsageError(f"execution {exe()} has ended: ok")
         self._execution(execution)
         self.asked.append(("cancel", execution))
+
+    async def approvals(self) -> list[ApprovalView]:
+        form = {"note": {"type": "string"}}
+        since = datetime(2026, 1, 1, tzinfo=UTC)
+        return [
+            ApprovalView(execution=exe(), flow="hello", step="ask", question="Go on?", form=form,
+                         since=since, until=None)
+        ]  # fmt: skip
+
+    async def answer(
+        self,
+        execution: int,
+        step: str | None,
+        *,
+        approved: bool,
+        by: str,
+        form: Mapping[str, Any],
+        message: str | None,
+    ) -> str:
+        self._execution(execution)
+        self.asked.append(("answer", execution, step, approved, by, dict(form), message))
+        return step or "ask"
 
     async def retry(
         self,
