@@ -6,8 +6,10 @@ from typing import Any
 from reactor.clock import instant
 from reactor.daemon.why import decisions
 from reactor.engine import again
+from reactor.engine.approvals import Approvals
 from reactor.errors import UsageError
 from reactor.loading.given import Given
+from reactor.loading.testwords import PersonWords
 from reactor.model.event import Event, Receipt, Received
 from reactor.model.execution import State
 from reactor.model.flow import Flow
@@ -28,7 +30,8 @@ async def happen(world: World, flow: Flow, given: Given) -> list[Decision]:
         await world.settle()
         return []
     if given.person is not None:
-        raise UsageError("no step asks people in this build: approvals are not built yet")
+        await _answer(world, flow, given.person)
+        return []
     if given.event is None:
         return []
     received = received_of(given.source, given.event)
@@ -73,6 +76,24 @@ async def remember(world: World, values: Iterable[StateValue]) -> None:
     if rows:
         world.store.submit(Write(states=rows), lambda: shared.commit(rows))
         await world.settle()
+
+
+async def _answer(world: World, flow: Flow, person: PersonWords) -> None:
+    """Let somebody answer the execution that waits for it longest."""
+    step = person.approve or person.deny
+    approvals = Approvals(world.engine)
+    asked = [one for one in await approvals.open() if one.step == step]
+    if not asked:
+        raise UsageError(f"no execution of flow {flow.name!r} waits for an answer at step {step!r}")
+    await approvals.answer(
+        asked[0].wait.execution,
+        step,
+        approved=person.approve is not None,
+        by=person.by or "somebody",
+        form=person.form,
+        message=person.message,
+    )
+    await world.settle()
 
 
 def received_of(source: str, fields: Mapping[str, Any]) -> Received:
