@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from reactor.model.event import Event, Started
 from reactor.model.execution import Entry, Execution, Failure, State
+from reactor.store.gated import GateRow, Gates, Held, Taken
 
 
 class Identity(Struct, frozen=True, gc=False):
@@ -132,7 +133,8 @@ class Write(Struct):
     """Rows that are stored together or not at all. Applied in the order of the fields.
 
     A position or meta value of None deletes. Values may hold anything: what cannot be encoded is
-    stored as a text that says so.
+    stored as a text that says so. `let_go` are held events that nothing needs any more: a group,
+    and a place in it or None for all.
     """
 
     versions: list[Version] = []
@@ -145,6 +147,10 @@ class Write(Struct):
     changes: list[Change] = []
     ends: list[End] = []
     states: list[StateValue] = []
+    gates: list[GateRow] = []
+    held: list[Held] = []
+    taken: list[Taken] = []
+    let_go: list[tuple[int, int | None]] = []
     dead: list[Dead] = []
     hidden: list[int] = []
     unwanted: list[Unwanted] = []
@@ -152,11 +158,16 @@ class Write(Struct):
 
 
 class Open(Struct, frozen=True):
-    """An execution to go on with: its row, its event, its journal."""
+    """An execution to go on with: its row, its event, its journal, and what it took from gates.
+
+    `gathered` are the events of its group with their names, in order.
+    """
 
     execution: Execution
     event: Event
     journal: tuple[Entry, ...]
+    taken: Taken | None = None
+    gathered: tuple[tuple[str | None, Event], ...] = ()
 
 
 class Query(Struct, frozen=True, kw_only=True):
@@ -225,6 +236,11 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def gates(self) -> Gates:
+        """What gates remember, and the events they hold."""
+        ...
+
     def pressure(self) -> Pressure:
         """How much waits for the disk, from memory."""
         ...
@@ -255,7 +271,7 @@ class Store(Protocol):
         ...
 
     async def backlog(self, flow: str, *, after: int, limit: int) -> list[tuple[int, str | None]]:
-        """(id, key) of queued executions of a flow, in order of id."""
+        """(id, key) of queued executions of a flow that have no due time, in order of id."""
         ...
 
     async def open_keys(self, flow: str) -> list[tuple[int, str | None, State]]:
@@ -267,11 +283,14 @@ class Store(Protocol):
         ...
 
     async def due(self, before_ms: int, *, limit: int) -> list[tuple[int, int]]:
-        """(due_ms, id) of waiting executions due at or before a time, earliest first."""
+        """(due_ms, id) of open executions due at or before a time, earliest first.
+
+        They are waiting, or queued with a time before which they must not start.
+        """
         ...
 
     async def next_due(self) -> int | None:
-        """The earliest due time of all waiting executions."""
+        """The earliest due time of all open executions."""
         ...
 
     async def open_counts(self) -> dict[str, dict[State, int]]:

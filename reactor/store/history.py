@@ -20,6 +20,8 @@ _TABLES = (
     "dead",
     "identities",
     "state",
+    "gates",
+    "held",
     "positions",
     "flow_versions",
     "unwanted",

@@ -8,7 +8,40 @@ from reactor.errors import BadConfig
 
 # MIGRATIONS[n] is the script that makes version n + 2 from version n + 1; schema.sql is always the
 # newest version.
-MIGRATIONS: tuple[str, ...] = ()
+_GATES = """
+CREATE TABLE gates (
+    flow TEXT NOT NULL,
+    "trigger" TEXT NOT NULL,
+    gate TEXT NOT NULL,
+    key TEXT NOT NULL,
+    state BLOB NOT NULL,
+    due_ms INTEGER,
+    event INTEGER,
+    "group" INTEGER,
+    PRIMARY KEY (flow, "trigger", gate, key)
+) WITHOUT ROWID;
+CREATE INDEX gates_due ON gates (due_ms) WHERE due_ms IS NOT NULL;
+CREATE INDEX gates_event ON gates (event) WHERE event IS NOT NULL;
+CREATE TABLE held (
+    "group" INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    event INTEGER NOT NULL,
+    name TEXT,
+    PRIMARY KEY ("group", place)
+) WITHOUT ROWID;
+CREATE INDEX held_event ON held (event);
+CREATE TABLE taken (
+    execution INTEGER PRIMARY KEY,
+    "group" INTEGER,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    facts BLOB NOT NULL
+);
+CREATE INDEX taken_group ON taken ("group") WHERE "group" IS NOT NULL;
+DROP INDEX executions_due;
+CREATE INDEX executions_due ON executions (due_ms) WHERE state IN (0, 2) AND due_ms IS NOT NULL;
+"""
+MIGRATIONS: tuple[str, ...] = (_GATES,)
 
 
 def migrate(

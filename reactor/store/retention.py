@@ -111,6 +111,15 @@ def delete(connection: Connection, chunk: Chunk, *, epoch: int) -> tuple[int, li
     count += len(
         _delete_in(connection, "DELETE FROM dead WHERE execution IN ({}) RETURNING id", went)
     )
+    groups = _delete_in(
+        connection, 'DELETE FROM taken WHERE execution IN ({}) RETURNING "group"', went
+    )
+    _delete_in(
+        connection,
+        'DELETE FROM held WHERE "group" IN ({})'
+        ' AND NOT EXISTS (SELECT 1 FROM taken WHERE "group" = held."group")',
+        [row[0] for row in groups if row[0] is not None],
+    )
     count += len(
         _delete_in(connection, "DELETE FROM dead WHERE id IN ({}) RETURNING id", chunk.dead)
     )
@@ -119,6 +128,8 @@ def delete(connection: Connection, chunk: Chunk, *, epoch: int) -> tuple[int, li
         "DELETE FROM events WHERE id IN ({})"
         " AND NOT EXISTS (SELECT 1 FROM executions WHERE event = events.id)"
         " AND NOT EXISTS (SELECT 1 FROM dead WHERE event = events.id)"
+        " AND NOT EXISTS (SELECT 1 FROM held WHERE event = events.id)"
+        " AND NOT EXISTS (SELECT 1 FROM gates WHERE event = events.id)"
         " RETURNING CASE typeof(body) WHEN 'text' THEN body END",
         (*chunk.events, *{row[1] for row in rows}),
     )
@@ -170,6 +181,8 @@ def _unreferred(connection: Connection, after: int, before: int) -> tuple[Chunk,
     rows = connection.execute(
         "SELECT id, EXISTS (SELECT 1 FROM executions WHERE event = events.id)"
         " OR EXISTS (SELECT 1 FROM dead WHERE event = events.id)"
+        " OR EXISTS (SELECT 1 FROM held WHERE event = events.id)"
+        " OR EXISTS (SELECT 1 FROM gates WHERE event = events.id)"
         " FROM events WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
         (after, before, _LOOKED_AT),
     ).fetchall()
