@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from reactor.model.event import Event, Started
 from reactor.model.execution import Entry, Execution, Failure, State
-from reactor.store.gated import GateRow, Gates, Held, Taken
+from reactor.store.gated import GateRow, Gates, Held, Judged, Taken
 
 
 class Identity(Struct, frozen=True, gc=False):
@@ -151,6 +151,7 @@ class Write(Struct):
     held: list[Held] = []
     taken: list[Taken] = []
     let_go: list[tuple[int, int | None]] = []
+    judged: list[Judged] = []
     dead: list[Dead] = []
     hidden: list[int] = []
     unwanted: list[Unwanted] = []
@@ -349,7 +350,7 @@ class History(Protocol):
     """The read side, for people: short reads beside the writer."""
 
     async def executions(self, query: Query) -> list[Execution]:
-        """Executions, newest first."""
+        """Executions, newest first; those of an event also if it came to them in a group."""
         ...
 
     async def execution(self, id_: int) -> Open | None:
@@ -362,6 +363,10 @@ class History(Protocol):
 
     async def event(self, id_: int) -> Event | None:
         """One event, wanted or not."""
+        ...
+
+    async def judged(self, event: int) -> list[Judged]:
+        """What gates made of a stored event."""
         ...
 
     async def unwanted(self, id_: int) -> Unwanted | None:

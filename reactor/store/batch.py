@@ -30,6 +30,7 @@ from reactor.store.statements import (
     PUT_FILES,
     PUT_GATES,
     PUT_IDENTITIES,
+    PUT_JUDGED,
     PUT_META,
     PUT_POSITIONS,
     PUT_STATES,
@@ -77,6 +78,7 @@ class Batch:
         self._taken: list[Any] = []
         self._let_go: list[Any] = []
         self._gone_groups: list[int] = []
+        self._judged: list[Any] = []
         self._meta: Rows = {}
 
     def add(self, write: Write) -> None:
@@ -99,7 +101,7 @@ class Batch:
             self._positions[instance] = (instance, _optional(position))
         if write.states or write.dead or write.hidden or write.unwanted or write.meta:
             self._add_rare(write)
-        if write.gates or write.taken or write.let_go:
+        if write.gates or write.taken or write.let_go or write.judged:
             self._add_gates(write)
         if write.versions or write.files:
             self._add_flows(write)
@@ -132,6 +134,7 @@ class Batch:
             (INSERT_TAKEN, self._taken),
             (DROP_HELD, self._let_go),
             (DROP_GROUPS, self._gone_groups),
+            (PUT_JUDGED, self._judged),
             (PUT_DEAD, self._dead),
             (HIDE_DEAD, self._hidden),
             (PUT_UNWANTED, self._unwanted),
@@ -244,12 +247,14 @@ class Batch:
         for it in write.gates:
             state = _optional(it.state)
             self.bytes += 0 if state is None else len(state)
-            self._gates[it.name] = (*it.name, state, it.due_ms, it.event, it.group)
+            self._gates[it.name] = (*it.name, state, it.due_ms, it.event)
         for held in write.held:
             self._held += (held.group, held.place, held.event, held.name)
         for taken in write.taken:
             facts = encode(taken.facts)
             self._taken += (taken.execution, taken.group, taken.first, taken.last, facts)
+        for one in write.judged:
+            self._judged += (one.event, one.flow, one.trigger, one.decision, one.reason)
         for group, place in write.let_go:
             if place is None:
                 self._gone_groups.append(group)

@@ -12,7 +12,7 @@ class GateRow(Struct, frozen=True, gc=False):
     """What a gate of a trigger remembers for one key (key "" when it has none).
 
     `state` None deletes. `due_ms` is when the gate has something to do by itself, `event` an event
-    and `group` held events that it needs later.
+    that it needs later.
     """
 
     flow: str
@@ -22,7 +22,6 @@ class GateRow(Struct, frozen=True, gc=False):
     state: Any
     due_ms: int | None = None
     event: int | None = None
-    group: int | None = None
 
     @property
     def name(self) -> GateName:
@@ -37,6 +36,16 @@ class Held(Struct, frozen=True, gc=False):
     place: int
     event: int
     name: str | None = None
+
+
+class Judged(Struct, frozen=True, gc=False):
+    """What the gates of a trigger made of a stored event, with the values that decided it."""
+
+    event: int
+    flow: str
+    trigger: str
+    decision: str
+    reason: str
 
 
 class Taken(Struct, frozen=True, gc=False):

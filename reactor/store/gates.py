@@ -10,7 +10,7 @@ from reactor.store.codec import column, decode
 from reactor.store.gated import GateName, GateRow, Held
 from reactor.store.reader import Reader
 
-_COLUMNS = 'flow, "trigger", gate, key, state, due_ms, event, "group"'
+_COLUMNS = 'flow, "trigger", gate, key, state, due_ms, event'
 _BY_NAME = (
     f"SELECT {_COLUMNS} FROM gates"  # noqa: S608  our own words
     ' WHERE flow = ? AND "trigger" = ? AND gate = ? AND key = ?'
@@ -63,7 +63,7 @@ class SqliteGates:
 
 
 def _row(row: Sequence[Any]) -> GateRow:
-    return GateRow(row[0], row[1], row[2], row[3], decode(row[4]), row[5], row[6], row[7])
+    return GateRow(row[0], row[1], row[2], row[3], decode(row[4]), row[5], row[6])
 
 
 def _due(

@@ -17,7 +17,6 @@ CREATE TABLE gates (
     state BLOB NOT NULL,
     due_ms INTEGER,
     event INTEGER,
-    "group" INTEGER,
     PRIMARY KEY (flow, "trigger", gate, key)
 ) WITHOUT ROWID;
 CREATE INDEX gates_due ON gates (due_ms) WHERE due_ms IS NOT NULL;
@@ -38,6 +37,14 @@ CREATE TABLE taken (
     facts BLOB NOT NULL
 );
 CREATE INDEX taken_group ON taken ("group") WHERE "group" IS NOT NULL;
+CREATE TABLE judged (
+    event INTEGER NOT NULL,
+    flow TEXT NOT NULL,
+    "trigger" TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (event, flow, "trigger")
+) WITHOUT ROWID;
 DROP INDEX executions_due;
 CREATE INDEX executions_due ON executions (due_ms) WHERE state IN (0, 2) AND due_ms IS NOT NULL;
 """

@@ -130,11 +130,16 @@ def delete(connection: Connection, chunk: Chunk, *, epoch: int) -> tuple[int, li
         " AND NOT EXISTS (SELECT 1 FROM dead WHERE event = events.id)"
         " AND NOT EXISTS (SELECT 1 FROM held WHERE event = events.id)"
         " AND NOT EXISTS (SELECT 1 FROM gates WHERE event = events.id)"
-        " RETURNING CASE typeof(body) WHEN 'text' THEN body END",
+        " RETURNING id, CASE typeof(body) WHEN 'text' THEN body END",
         (*chunk.events, *{row[1] for row in rows}),
     )
     count += len(events)
-    files += [row[0] for row in events]
+    _delete_in(
+        connection,
+        "DELETE FROM judged WHERE event IN ({}) RETURNING event",
+        [row[0] for row in events],
+    )
+    files += [row[1] for row in events]
     for version, uses in Counter(row[2] for row in rows).items():
         connection.execute(
             "UPDATE version_uses SET uses = uses - ? WHERE hash = ?", (uses, version)

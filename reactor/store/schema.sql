@@ -93,7 +93,7 @@ CREATE TABLE state (
 ) WITHOUT ROWID;
 CREATE INDEX state_until ON state (until_ms) WHERE until_ms IS NOT NULL;
 
--- What gates remember for each key; "event" and "group" are what they need later.
+-- What gates remember for each key; "event" is one that they need later.
 CREATE TABLE gates (
     flow TEXT NOT NULL,
     "trigger" TEXT NOT NULL,
@@ -102,7 +102,6 @@ CREATE TABLE gates (
     state BLOB NOT NULL,
     due_ms INTEGER,
     event INTEGER,
-    "group" INTEGER,
     PRIMARY KEY (flow, "trigger", gate, key)
 ) WITHOUT ROWID;
 CREATE INDEX gates_due ON gates (due_ms) WHERE due_ms IS NOT NULL;
@@ -127,6 +126,16 @@ CREATE TABLE taken (
     facts BLOB NOT NULL
 );
 CREATE INDEX taken_group ON taken ("group") WHERE "group" IS NOT NULL;
+
+-- What gates made of stored events.
+CREATE TABLE judged (
+    event INTEGER NOT NULL,
+    flow TEXT NOT NULL,
+    "trigger" TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (event, flow, "trigger")
+) WITHOUT ROWID;
 
 CREATE TABLE dead (
     id INTEGER PRIMARY KEY,
