@@ -230,8 +230,11 @@ def _written(candidate: Candidate) -> bytes:
     """What stands under the source's key and the constants it uses: to see whether it changed."""
     when = candidate.flow.document.get("when")
     entries = when if isinstance(when, list) else [when]
-    place = candidate.flow.triggers.index(candidate.trigger)
+    trigger = candidate.trigger
+    place = [each.id for each in candidate.flow.triggers].index(trigger.id)
     entry = entries[place] if place < len(entries) else None
+    if trigger.branch is not None and isinstance(entry, dict):
+        entry = entry["join"]["of"][trigger.branch]
     config = entry.get(candidate.trigger.source) if isinstance(entry, dict) else None
     used = [candidate.constants.get(name) for name in _names(candidate, "vars")]
     return json.encode([config, used], order="sorted", enc_hook=str)

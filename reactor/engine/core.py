@@ -11,8 +11,12 @@ from msgspec import Struct
 from reactor.clock import Clock
 from reactor.engine.alarms import Alarms
 from reactor.engine.bell import Bell, Hear
+from reactor.engine.delayed import Delayed
 from reactor.engine.desk import Desk
 from reactor.engine.emitter import Emitter
+from reactor.engine.gates.door import Door
+from reactor.engine.gates.house import House
+from reactor.engine.gates.sweep import sweep
 from reactor.engine.intake import Intake, Limits
 from reactor.engine.making import Maker
 from reactor.engine.meter import Meter
@@ -22,6 +26,7 @@ from reactor.engine.router import Router, Surroundings
 from reactor.engine.runner import Runner, Say, log_line
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
+from reactor.engine.unwelcome import Unwelcome
 from reactor.ids import Ids
 from reactor.model.event import Received
 from reactor.model.execution import Failure
@@ -80,6 +85,7 @@ class Engine:
             meter=self.meter,
             current=self._current,
             compile_flow=outside.compile_flow,
+            around=self.around,
         )
         performer = Performer(
             catalog=outside.catalog,
@@ -111,6 +117,15 @@ class Engine:
                 chance=outside.chance,
             ),
         )
+        delayed = Delayed(
+            store=store,
+            clock=outside.clock,
+            moments=self.moments,
+            lane=self.desk.lane,
+            begin=self.desk.begin,
+            cancel=self._cancel,
+            outcomes=self.runner.outcomes,
+        )
         self.intake = Intake(
             store=store,
             runner=self.runner,
@@ -123,8 +138,10 @@ class Engine:
             limits=outside.limits,
             cancel=self._cancel,
             unwanted=self._keep_unwanted,
+            delayed=delayed,
+            house=self._house,
         )
-        self.desk.use(self.runner)
+        self.desk.use(self.runner, self.intake.house.wakes, delayed)
         self.runner.use(self.intake)
 
     async def start(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> int:
@@ -142,6 +159,8 @@ class Engine:
         self.store.submit(Write(versions=versions))
         self.intake.router = Router(found, paused=paused)
         self.desk.refit()
+        self.intake.house.wakes.expect()
+        self.desk.own(sweep(self.store, self.intake.house, self.desk.settled))
         gc.freeze()  # what serves now stays: the collector need not walk it
 
     def emitter(self, instance: str) -> Emitter:
@@ -208,6 +227,19 @@ class Engine:
         await self.runner.drain(limit_secs)
         await self.desk.close()
         self.flush_unwanted()
+
+    def _house(self, door: Door, unwelcome: Unwelcome) -> House:
+        return House(
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            moments=self.moments,
+            shared=self.shared,
+            env=self.outside.env,
+            meter=self.meter,
+            door=door,
+            report=unwelcome.report,
+        )
 
     def _current(self, name: str) -> Flow | None:
         return self.intake.router.flows.get(name)

@@ -29,6 +29,7 @@ class Course:
         note: Callable[[str, str, Any], None],
     ) -> None:
         self.phase = "do"
+        self.halved = False  # a batch that goes on as two: its failure is nobody's yet
         self.ended: State | None = None
         self.error: Failure | None = None
         self.output: Any = None
@@ -47,6 +48,9 @@ class Course:
             self.close()
             return
         self._fail(failure)
+        if self.halved:
+            self.close()
+            return
         self.phase = "on_error"
         self._walk(self._flow.on_error, lambda _: self._dead_letter())
 
@@ -65,7 +69,7 @@ class Course:
         if error.kind == "cancelled":
             self._verdict = State.CANCELLED
             self.close()
-        elif self.phase == "dead_letter":
+        elif self.phase == "dead_letter" or self.halved:
             self.close()
         else:
             self._dead_letter()

@@ -1,7 +1,5 @@
 """How an event gets in: routed, recognised, admitted, and on disk before anyone is answered."""
 
-import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -10,20 +8,22 @@ from msgspec.structs import replace
 
 from reactor.clock import Clock
 from reactor.engine.bell import Bell
+from reactor.engine.delayed import Delayed
+from reactor.engine.gates.door import Way
+from reactor.engine.gates.house import House
 from reactor.engine.identities import Identities
 from reactor.engine.lanes import Admission, Lane
 from reactor.engine.meter import Meter
 from reactor.engine.plan import Plan, Weft, dedup_name
 from reactor.engine.router import Candidate, Decision, Router, Surroundings, by_hand, view_of
 from reactor.engine.runner import Runner
+from reactor.engine.unwelcome import Unwelcome
 from reactor.engine.words import Emission
 from reactor.errors import Overloaded
 from reactor.ids import Ids, id_text
-from reactor.logs import Limiter
 from reactor.model.event import Outcome, Receipt, Received, Started
 from reactor.model.execution import Execution, Failure, State
 from reactor.store import (
-    Dead,
     End,
     Identity,
     NewExecution,
@@ -65,6 +65,8 @@ class Intake:
         limits: Limits,
         cancel: Callable[[int, Failure], None],
         unwanted: Callable[[Unwanted], None],
+        delayed: Delayed,
+        house: Callable[["Intake", Unwelcome], House],
     ) -> None:
         self.router = Router(())
         self.open = True
@@ -78,10 +80,10 @@ class Intake:
         self._bell = bell
         self._limits = limits
         self._cancel = cancel
-        self._unwanted = unwanted
+        self._unwelcome = Unwelcome(ids, clock, meter, runner.outcomes, unwanted)
+        self._delayed = delayed
+        self.house = house(self, self._unwelcome)
         self._identities = Identities(store)
-        self._warnings = Limiter(clock)
-        self._log = logging.getLogger("reactor.intake")
 
     # ---- for sources
 
@@ -165,7 +167,10 @@ class Intake:
             decisions = self.router.route(instance, view, self._around, now_ms)
         names = [] if received.identity is None else [(instance, received.identity)]
         names += [dedup_name(one) for one in decisions if one.dedup is not None]
-        return Plan(instance, received, event_id, now_ms, time_ms, view, decisions, names)
+        plan = Plan(instance, received, event_id, now_ms, time_ms, view, decisions, names)
+        if self.router.gated:
+            plan.gated = any(one.candidate.open for one in decisions)
+        return plan
 
     def weave(self, weft: Weft, then: Callable[[], None]) -> None:
         """Settle every plan into one write, those of what its flows emit included; then go on.
@@ -174,7 +179,7 @@ class Intake:
         """
         plans = weft.plans
         while plans:
-            if plans[0].names and plans[0].known is None:
+            if (plans[0].names or plans[0].gated) and plans[0].known is None:
                 self._ask(weft, then)
                 return
             self._settle(weft, plans.popleft())
@@ -186,7 +191,7 @@ class Intake:
         def known(found: dict[tuple[str, str], Identity]) -> None:
             for plan in waiting:
                 plan.known = found
-            self.weave(weft, then)
+            self.house.ask(waiting, lambda: self.weave(weft, then))
 
         self._identities.ask([name for plan in waiting for name in plan.names], known)
 
@@ -197,30 +202,42 @@ class Intake:
             first = self._identities.first(name, plan.known or {}, plan.now_ms)
             if first is not None:
                 self._meter.duplicates += 1
-                plan.receipt = self._again(received, first)
+                plan.receipt = self._unwelcome.again(received, first)
                 return
         if received.undecodable is not None or received.depth > DEPTH:
-            self._bury(weft.write, plan)
+            self._unwelcome.bury(
+                weft.write, plan, f"the event is more than {DEPTH} events away from its first cause"
+            )
+            self._store_event(weft.write, plan, ())
+            plan.receipt = Receipt(plan.id)
             return
-        starts = [
-            self._start(weft, plan, decision)
-            for decision in plan.decisions
-            if self._wants(plan, decision)
-        ]
-        if not starts:
-            self._keep_unwanted(plan)
+        if plan.gated:
+            found = self.house.settle(weft, plan)
+            if found is None:
+                return  # a throttle refuses it
+            starts = found
+        else:
+            starts = [
+                self._start(weft, plan, decision)
+                for decision in plan.decisions
+                if self.wants(plan, decision)
+            ]
+        if not starts and not plan.changed:
+            self._unwelcome.keep(plan)
             if plan.repeats is not None:
                 plan.receipt = Receipt(plan.repeats.event, plan.repeats.executions, duplicate=True)
             return
         self._store_event(weft.write, plan, tuple(starts))
         wait = received.wait and len(starts) == 1
         outcome = self._runner.outcomes.of(starts[0].execution) if wait else None
-        plan.receipt = Receipt(plan.id, tuple(starts), outcome=outcome)
+        held = tuple(dict.fromkeys(plan.held))
+        plan.receipt = Receipt(plan.id, tuple(starts), held, outcome=outcome)
 
-    def _wants(self, plan: Plan, decision: Decision) -> bool:
+    def wants(self, plan: Plan, decision: Decision) -> bool:
+        """Whether a trigger wants an event, which is no repeat under its `dedup`."""
         if decision.verdict != "started":
             if decision.verdict == "error":
-                self._report(decision, plan)
+                self._unwelcome.report(decision, plan.id)
             return False
         if decision.dedup is None:
             return True
@@ -237,37 +254,75 @@ class Intake:
             event_id = self._ids.next()
             decision.view["id"] = id_text("evt", event_id)
             weft.write.events.append(plan.event(event_id, decision.view["data"]))
-        trigger = decision.candidate.trigger
-        started = Started(decision.candidate.flow.name, self._admit(weft, plan, decision, event_id))
-        if trigger.dedup is not None and decision.dedup is not None:
-            until_ms = plan.now_ms + round(trigger.dedup.within_secs * 1000)
-            row = Identity(*dedup_name(decision), event_id, (started,), None, until_ms)
-            self._identities.record(weft.write, row)
+        return self.start(weft, plan, decision, event_id)
+
+    # ---- for gates as well: see `gates.door`
+
+    def start(
+        self, weft: Weft, plan: Plan, decision: Decision, event: int, way: Way | None = None
+    ) -> Started:
+        """Start what an event started, and know its identity."""
+        depth = plan.received.depth
+        number = self.admit(weft, decision, event, now_ms=plan.now_ms, depth=depth, way=way)
+        started = Started(decision.candidate.flow.name, number)
+        if decision.dedup is not None:
+            self.recognise(weft, plan, decision, event, (started,))
         return started
 
-    def _admit(self, weft: Weft, plan: Plan, decision: Decision, event_id: int) -> int:
+    def recognise(
+        self,
+        weft: Weft,
+        plan: Plan,
+        decision: Decision,
+        event: int,
+        started: tuple[Started, ...] = (),
+    ) -> None:
+        """Know the identity of an event under `dedup` from now on."""
+        dedup = decision.candidate.trigger.dedup
+        if dedup is not None and decision.dedup is not None:
+            until_ms = plan.now_ms + round(dedup.within_secs * 1000)
+            row = Identity(*dedup_name(decision), event, started, None, until_ms)
+            self._identities.record(weft.write, row)
+
+    def admit(
+        self,
+        weft: Weft,
+        decision: Decision,
+        event: int,
+        *,
+        now_ms: int,
+        depth: int,
+        way: Way | None = None,
+    ) -> int:
+        """Put a new execution into the write; its number."""
         flow, key, write = decision.candidate.flow, decision.key, weft.write
-        lane = self._lane(flow.name)
         number = self._ids.next()
-        verdict = lane.admit(number, key)
         row = Execution(
             id=number,
             root=number,
             flow=flow.name,
             version=flow.version,
-            event=event_id,
+            event=event,
             trigger=decision.candidate.trigger.id,
             key=key,
             state=State.QUEUED,
-            created_ms=plan.now_ms,
+            created_ms=now_ms,
             epoch=self._store.epoch,
-            depth=plan.received.depth,
+            depth=depth,
         )
+        if way is not None:
+            write.taken += way.taken(number)
+            if way.start_ms is not None:
+                return self._delayed.put(write, row, way.start_ms, now_ms)
+        verdict = self._lane(flow.name).admit(number, key)
         if verdict.supersede is not None:
-            end = End(verdict.supersede, State.SKIPPED, None, plan.now_ms, (), reason="superseded")
+            end = End(verdict.supersede, State.SKIPPED, None, now_ms, (), reason="superseded")
             write.ends.append(end)
-        if verdict.admission is Admission.START:
-            running = self._runner.begin(row, flow, decision.view, plan.now_ms)
+        if verdict.admission is Admission.START and way is not None and way.deferred:
+            write.executions.append(NewExecution(row, ()))
+            weft.deferred.append((flow.name, number))
+        elif verdict.admission is Admission.START:
+            running = self._runner.begin(row, flow, decision.view, now_ms)
             write.executions.append(self._runner.row(running, write))
             weft.started.append(running)
             if running.stage.emissions:
@@ -276,11 +331,15 @@ class Intake:
         elif verdict.admission is Admission.QUEUE:
             write.executions.append(NewExecution(row, ()))
         else:
-            skipped = replace(row, state=State.SKIPPED, reason="busy", finished_ms=plan.now_ms)
+            skipped = replace(row, state=State.SKIPPED, reason="busy", finished_ms=now_ms)
             write.executions.append(NewExecution(skipped, ()))
         if verdict.cancel is not None:
             weft.replaced.append(verdict.cancel)
         return number
+
+    def carry_out(self, weft: Weft) -> None:
+        """Weave in what the executions emit, and submit."""
+        self.weave(weft, lambda: self._send(weft, _nothing))
 
     def _plans(self, emissions: list[Emission]) -> list[Plan]:
         return [self.plan(one.instance, one.received, id_=one.id) for one in emissions]
@@ -293,6 +352,8 @@ class Intake:
             self._committed(weft)
 
         self._store.submit(weft.write, committed)
+        for flow, number in weft.deferred:
+            self._delayed.begin(flow, number)
         for number in weft.replaced:  # after the write, which may hold the start of it
             message = "a newer event took its place (run: mode: restart)"
             self._cancel(number, Failure(step=None, kind="cancelled", message=message))
@@ -301,6 +362,8 @@ class Intake:
         write = weft.write
         if write.identities:
             self._identities.committed(write.identities)
+        if write.gates or weft.remembered:
+            self.house.committed(weft)
         for running in weft.started:
             self._runner.committed(running)
         outcomes = self._runner.outcomes
@@ -329,47 +392,6 @@ class Intake:
             for one in starts:
                 self._bell.ring("event", flow=one.flow, event=plan.id, execution=one.execution)
 
-    def _again(self, received: Received, first: Identity) -> Receipt:
-        given, had = received.digest, first.digest
-        conflict = given is not None and had is not None and given != had
-        outcome: asyncio.Future[Outcome] | None = None
-        if received.wait and len(first.executions) == 1 and not conflict:
-            outcome = self._runner.outcomes.stored(first.executions[0].execution)
-        return Receipt(
-            first.event, first.executions, duplicate=True, conflict=conflict, outcome=outcome
-        )
 
-    def _bury(self, write: Write, plan: Plan) -> None:
-        """An event that no flow can take is kept for a person."""
-        loop = f"the event is more than {DEPTH} events away from its first cause"
-        write.dead.append(
-            Dead(
-                id=self._ids.next(),
-                kind="loop" if plan.received.undecodable is None else "decode",
-                flow=None,
-                event=plan.id,
-                execution=None,
-                reason=plan.received.undecodable or loop,
-                created_ms=plan.now_ms,
-            )
-        )
-        self._meter.dead += 1
-        self._store_event(write, plan, ())
-        plan.receipt = Receipt(plan.id)
-
-    def _keep_unwanted(self, plan: Plan) -> None:
-        self._meter.unwanted += 1
-        stopped = {  # what was to start and did not is a repeat under `dedup`
-            one.candidate.flow.name: one.reason
-            or ("duplicate" if one.verdict == "started" else one.verdict)
-            for one in plan.decisions
-        }
-        self._unwanted(Unwanted(plan.event(plan.id, plan.received.data), stopped))
-
-    def _report(self, decision: Decision, plan: Plan) -> None:
-        """Count an error in a condition; say it at most once a minute for each flow."""
-        flow = decision.candidate.flow.name
-        self._meter.decided_wrong(flow, decision.candidate.trigger.id)
-        said = "a condition could not be decided, nothing started"
-        facts = {"flow": flow, "event_id": id_text("evt", plan.id), "error": decision.reason}
-        self._warnings.warning(self._log, flow, said, **facts)
+def _nothing() -> None:
+    """Nobody waits for it."""

@@ -14,6 +14,7 @@ from reactor.engine.words import Stage
 from reactor.ids import Ids, id_text
 from reactor.model.execution import Entry, Execution, Failure
 from reactor.model.flow import Flow
+from reactor.store.gated import Taken
 
 
 class Running:
@@ -22,6 +23,7 @@ class Running:
     __slots__ = (
         "aborted",
         "alarm",
+        "batch",
         "closing",
         "commits",
         "deadline",
@@ -52,6 +54,7 @@ class Running:
         self.stopping: Failure | None = None
         self.aborted: set[str] = set()  # attempts that were given up and have not ended
         self.patience: Timer | None = None  # how long they may take to
+        self.batch: Taken | None = None  # a batch that is halved when it fails
         self.alarm: Timer | None = None  # a branch waits for a time while others work
 
 
@@ -79,9 +82,10 @@ class Maker:
         flow: Flow,
         view: dict[str, Any],
         journal: Iterable[Entry],
+        events: Any = None,
     ) -> Running:
         """The execution as far as its journal goes; `machine.begin` walks it."""
-        names = {
+        names: dict[str, Any] = {
             "event": view,
             "vars": {},
             "steps": {},
@@ -98,6 +102,8 @@ class Maker:
             "flow": about_flow(flow),
             "error": None,
         }
+        if events is not None:
+            names["events"] = events
         stage = Stage(self._shared, self._ids.next, row.root, row.depth, row.event)
         rendering = Rendering(flow, names, self._secret)
         machine = Machine(flow, rendering, stage, journal, self._chance)

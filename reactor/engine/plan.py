@@ -1,6 +1,7 @@
 """One received event between routing and the commit, and the one write it becomes part of."""
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -9,13 +10,15 @@ from reactor.engine.identities import Known, Name
 from reactor.engine.making import Running
 from reactor.engine.router import Decision
 from reactor.model.event import Event, Receipt, Received
-from reactor.store import Identity, Write
+from reactor.store import Identity, StateValue, Write
+from reactor.store.gated import GateName, GateRow
 
 
 class Plan(Struct):
     """What is known of an event; `known` are its names that were there before (None: not asked).
 
-    `repeats` is the first one of an event that `dedup` recognised.
+    `repeats` is the first one of an event that `dedup` recognised. `gated` says that gates have to
+    decide, over their `rows`; what they changed is stored, and flows that hold it are `held`.
     """
 
     instance: str
@@ -29,6 +32,10 @@ class Plan(Struct):
     known: Known | None = None
     receipt: Receipt | None = None
     repeats: Identity | None = None
+    gated: bool = False
+    rows: Mapping[GateName, GateRow | None] = {}
+    changed: bool = False
+    held: list[str] = []
 
     @property
     def source(self) -> str:
@@ -55,13 +62,16 @@ class Plan(Struct):
 class Weft(Struct):
     """One write in the making: plans still to be settled, and executions that begin with it.
 
-    `replaced` are executions to be cancelled, because newer ones take their place.
+    `replaced` are executions to be cancelled, because newer ones take their place, `deferred` those
+    that begin from the store, `remembered` what the commit makes visible.
     """
 
     write: Write
     plans: deque[Plan]
     started: list[Running]
     replaced: list[int] = []
+    deferred: list[tuple[str, int]] = []
+    remembered: list[StateValue] = []
 
 
 def dedup_name(decision: Decision) -> Name:

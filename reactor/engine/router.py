@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reactor.clock import instant
 from reactor.errors import EvaluationError
@@ -13,11 +14,14 @@ from reactor.expr.equalities import equalities
 from reactor.expr.parse import Expression
 from reactor.expr.values import to_key, to_text
 from reactor.model.event import Received
-from reactor.model.flow import Flow, Trigger
+from reactor.model.flow import Flow, Trigger, heard
 
 
 class Candidate(Struct, frozen=True, gc=False):
-    """One trigger of one flow, with its constant names; `order` is its place in the table."""
+    """One trigger of one flow, with its constant names; `order` is its place in the table.
+
+    `open`: what the flow's conditions see is known only when gates have decided (`complete`).
+    """
 
     order: int
     flow: Flow
@@ -25,6 +29,7 @@ class Candidate(Struct, frozen=True, gc=False):
     constants: Mapping[str, Any]
     about: Mapping[str, Any]
     keyed: bool
+    open: bool = False
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -95,18 +100,24 @@ class Router:
     def __init__(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> None:
         self.flows = {flow.name: flow for flow in flows}
         self.paused = paused
+        self.gated: dict[tuple[str, str], Candidate] = {}  # by flow and trigger
         by_instance: dict[str, list[Candidate]] = {}
         order = 0
         for flow in self.flows.values():
             if not flow.enabled or flow.name in paused:
                 continue
             constants = constant_vars(flow)
-            for trigger in flow.triggers:
+            for trigger in heard(flow):
                 keyed = trigger.key is not None
                 candidate = Candidate(order, flow, trigger, constants, about_flow(flow), keyed)
                 by_instance.setdefault(trigger.instance, []).append(candidate)
                 order += 1
-        self._tables = {instance: _Table(found) for instance, found in by_instance.items()}
+                if trigger.gates is not None:
+                    self.gated[flow.name, trigger.id] = candidate
+        self._tables = {
+            instance: _Table(_opened(found) if self.gated else found)
+            for instance, found in by_instance.items()
+        }
 
     def listens(self, instance: str) -> bool:
         """Whether any flow hears this subscription."""
@@ -192,6 +203,35 @@ def judge(
         yield _decide(candidate, {**names, "event": element}, element, index)
 
 
+def complete(decision: Decision, around: Surroundings, now_ms: int) -> Decision:
+    """The decision of an open candidate, when its gates have decided: the flow's conditions."""
+    candidate, view = decision.candidate, decision.view
+    flow = candidate.flow
+    reason = flow_refuses(flow, names_of(candidate, view, around, now_ms))
+    if reason is None:
+        return decision
+    return replace(decision, verdict=reason[0], reason=reason[1])
+
+
+def flow_refuses(
+    flow: Flow, names: Mapping[str, Any]
+) -> tuple[Literal["stopped", "error"], str] | None:
+    """Why a flow does not run although its trigger fired: a condition, an error in one."""
+    if not flow.do:
+        return "stopped", "remember: the flow has no do"
+    condition: Expression | None = None
+    try:
+        for condition in flow.only_if:
+            if not condition.test(names):
+                return "stopped", f"only_if: {condition.text}"
+        for condition in flow.unless:
+            if condition.test(names):
+                return "stopped", f"unless: {condition.text}"
+    except EvaluationError as error:
+        return "error", f"{'' if condition is None else condition.text}: {error}"
+    return None
+
+
 def by_hand(
     candidate: Candidate, view: dict[str, Any], around: Surroundings, now_ms: int
 ) -> Decision:
@@ -223,12 +263,13 @@ def _decide(
         key = view["key"]
         if condition is not None:
             key = view["key"] = to_key(condition.evaluate(names))
-        for condition in flow.only_if:
-            if not condition.test(names):
-                return _stopped(candidate, view, part, "only_if", condition)
-        for condition in flow.unless:
-            if condition.test(names):
-                return _stopped(candidate, view, part, "unless", condition)
+        if not candidate.open:
+            for condition in flow.only_if:
+                if not condition.test(names):
+                    return _stopped(candidate, view, part, "only_if", condition)
+            for condition in flow.unless:
+                if condition.test(names):
+                    return _stopped(candidate, view, part, "unless", condition)
         condition = flow.run.key
         if condition is not None:
             key = to_key(condition.evaluate(names))
@@ -252,6 +293,13 @@ def _stopped(
     return Decision(candidate, "stopped", view, part=part, reason=f"{word}: {condition.text}")
 
 
+def _opened(found: list[Candidate]) -> list[Candidate]:
+    """All open where one has gates: what one remembers the conditions of the others see."""
+    if all(candidate.trigger.gates is None for candidate in found):
+        return found
+    return [replace(candidate, open=True) for candidate in found]
+
+
 def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:
     trigger = candidate.trigger
     for field, pattern in trigger.match:
@@ -259,7 +307,8 @@ def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield _match_path(field), pattern
     if trigger.split is not None:
         return
-    for condition in (*trigger.only_if, *candidate.flow.only_if):
+    ahead = () if candidate.open else candidate.flow.only_if
+    for condition in (*trigger.only_if, *ahead):
         for path, value in equalities(condition):
             changes = path[1] in ("trigger", "key") if len(path) > 1 else True
             if path[0] == "event" and not changes:

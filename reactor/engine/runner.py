@@ -11,6 +11,7 @@ from reactor.clock import Clock
 from reactor.engine.alarms import Alarms
 from reactor.engine.attempts import Attempts
 from reactor.engine.bell import Bell
+from reactor.engine.bisect import halves, is_halved
 from reactor.engine.deadlines import Deadlines
 from reactor.engine.ending import dead_letter, end_of
 from reactor.engine.lanes import Lane
@@ -96,12 +97,21 @@ class Runner:
         return running
 
     def resume(
-        self, opened: Open, flow: Flow, view: dict[str, Any], *, stop: Failure | None = None
+        self,
+        opened: Open,
+        flow: Flow,
+        view: dict[str, Any],
+        *,
+        events: Any = None,
+        stop: Failure | None = None,
     ) -> None:
         """Go on with a stored execution that has its slot; with `stop` only to its `finally`."""
         now_ms = self._clock.now_ms()
         row = opened.execution
-        running = self._maker.make(row, flow, view, opened.journal)
+        running = self._maker.make(row, flow, view, opened.journal, events)
+        if opened.taken is not None and is_halved(opened.taken, row, flow):
+            running.batch = opened.taken
+            running.machine.halve()
         if running.started_ms is None:
             running.started_ms = now_ms
         self.live[row.id] = running
@@ -231,8 +241,9 @@ class Runner:
         entries = machine.unsaved()
         if machine.ended is not None:
             now_ms, journal = self._clock.now_ms(), tuple(machine.journal)
+            reason = "bisected" if running.batch and machine.ended is State.FAILED else None
             end = End(
-                row.id, machine.ended, running.started_ms, now_ms, journal, None, machine.error
+                row.id, machine.ended, running.started_ms, now_ms, journal, reason, machine.error
             )
             write.ends.append(end)
             self._end_rows(running, write, machine.ended)
@@ -303,7 +314,10 @@ class Runner:
     def _end_rows(self, running: Running, write: Write, state: State) -> None:
         """What the end of an execution adds to its last write: a dead letter, an event of it."""
         machine, row = running.machine, running.row
-        if state is State.FAILED:
+        if state is State.FAILED and running.batch is not None:
+            for half in halves(write, row, running.batch, self._ids, self._clock.now_ms()):
+                self._lane(row.flow).enqueue(half, row.key)
+        elif state is State.FAILED:
             self._meter.dead += 1
             write.dead.append(dead_letter(row, machine.error, self._clock.now_ms()))
         if self._weaver is not None and self._weaver.listens("flow"):
@@ -347,7 +361,7 @@ class Runner:
         self._drop(running)
         row = running.row
         lane = self._lane(row.flow)
-        hold = lane.run.hold_on_fail and state is State.FAILED
+        hold = lane.run.hold_on_fail and state is State.FAILED and running.batch is None
         lane.release(row.id, row.key, hold=hold)
         lane.turn()
 

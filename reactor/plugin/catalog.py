@@ -16,6 +16,7 @@ SOURCES: Mapping[str, str] = {
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
+    "join": "reactor.connectors.own",
     "startup": "reactor.connectors.own",
 }
 ACTIONS: Mapping[str, str] = {
@@ -52,7 +53,6 @@ LATER_SOURCES = frozenset(
         "postgres",
         "mysql",
         "exec",
-        "join",
         "grpc",
     ]
 )

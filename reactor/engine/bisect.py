@@ -1,0 +1,46 @@
+"""`poison: bisect`: a batch that failed goes on as two halves, until one event stands alone."""
+
+from msgspec.structs import replace
+
+from reactor.ids import Ids
+from reactor.model.execution import Execution, State
+from reactor.model.flow import Flow
+from reactor.model.gates import Batch
+from reactor.store import NewExecution, Write
+from reactor.store.gated import Taken
+
+
+def is_halved(taken: Taken, row: Execution, flow: Flow) -> bool:
+    """Whether an execution took more than one event from a batch that is to be halved."""
+    if taken.group is None or taken.last <= taken.first:
+        return False
+    return any(
+        isinstance(config, Batch) and config.bisect
+        for trigger in flow.triggers
+        if trigger.id == row.trigger and trigger.gates is not None
+        for _, config in trigger.gates.chain
+    )
+
+
+def halves(write: Write, row: Execution, taken: Taken, ids: Ids, now_ms: int) -> tuple[int, int]:
+    """Put two executions into the write, each from the start with half of the events."""
+    middle = (taken.first + taken.last) // 2
+    numbers = ids.next(), ids.next()
+    facts = {name: value for name, value in taken.facts.items() if name != "judge"}
+    parts = (taken.first, middle), (middle + 1, taken.last)
+    for number, (first, last) in zip(numbers, parts, strict=True):
+        half = replace(
+            row,
+            id=number,
+            root=number,
+            state=State.QUEUED,
+            created_ms=now_ms,
+            reason=None,
+            started_ms=None,
+            due_ms=None,
+            crashes=0,
+            error=None,
+        )
+        write.executions.append(NewExecution(half, ()))
+        write.taken.append(Taken(number, taken.group, first, last, facts))
+    return numbers
