@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
+from reactor.engine.bisect import taken_again
 from reactor.engine.core import Engine
 from reactor.engine.inputs import checked
 from reactor.engine.router import Candidate, Router
@@ -58,6 +59,8 @@ async def retry(
         error=None,
     )
     write = Write(executions=[NewExecution(fresh, journal)], hidden=[row.id])
+    if old.taken is not None:
+        write.taken.append(taken_again(old.taken, number))
     if needs_attention:
         reason = "run again with the current version"
         now_ms = engine.clock.now_ms()

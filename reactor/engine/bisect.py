@@ -26,7 +26,6 @@ def halves(write: Write, row: Execution, taken: Taken, ids: Ids, now_ms: int) ->
     """Put two executions into the write, each from the start with half of the events."""
     middle = (taken.first + taken.last) // 2
     numbers = ids.next(), ids.next()
-    facts = {name: value for name, value in taken.facts.items() if name != "judge"}
     parts = (taken.first, middle), (middle + 1, taken.last)
     for number, (first, last) in zip(numbers, parts, strict=True):
         half = replace(
@@ -42,5 +41,11 @@ def halves(write: Write, row: Execution, taken: Taken, ids: Ids, now_ms: int) ->
             error=None,
         )
         write.executions.append(NewExecution(half, ()))
-        write.taken.append(Taken(number, taken.group, first, last, facts))
+        write.taken.append(replace(taken_again(taken, number), first=first, last=last))
     return numbers
+
+
+def taken_again(taken: Taken, execution: int) -> Taken:
+    """What another execution takes of the same; the flow's conditions are not asked again."""
+    facts = {name: value for name, value in taken.facts.items() if name != "judge"}
+    return replace(taken, execution=execution, facts=facts)

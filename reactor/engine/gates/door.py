@@ -18,7 +18,7 @@ class Way(Struct, frozen=True, kw_only=True):
     its events are not at hand. `start_ms` is when a throttle lets it start, 0 that it drops it.
     """
 
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any] = {}
     group: int | None = None
     first: int = 0
     last: int = 0

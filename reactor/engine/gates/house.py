@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from reactor.clock import Clock, to_ms
 from reactor.engine.gates.chain import Chain, Passed, names_in, throttle_name
-from reactor.engine.gates.door import Door
+from reactor.engine.gates.door import Door, Way
 from reactor.engine.gates.memory import remembered
 from reactor.engine.gates.moves import Asked, Item
 from reactor.engine.gates.pace import next_start
@@ -102,7 +102,8 @@ class House:
                 continue
             done = complete(decision, self._around, plan.now_ms)
             if done.verdict == "started":
-                starts.append(self._door.start(weft, plan, done, self._part(weft, plan, done)))
+                event = self._part(weft, plan, done)
+                starts.append(self._door.start(weft, plan, done, event, _behind(weft, Way())))
             else:
                 self._stopped(plan, decision, done)
         return starts
@@ -163,6 +164,7 @@ class House:
                 passed.says, passed.kept = done.reason or "", set()
                 continue
             way = releases.way(weft.write, candidate, item, plan.rows, plan.now_ms)
+            way = _behind(weft, way)
             starts.append(self._door.start(weft, plan, done, event, way))
         return starts
 
@@ -274,6 +276,11 @@ class House:
         plan.decisions = [after if one is before else one for one in plan.decisions]
         if after.verdict == "error":
             self._report(after, plan.id)
+
+
+def _behind(weft: Weft, way: Way) -> Way:
+    """After `remember` an execution begins when it is on disk: its steps see it too."""
+    return replace(way, deferred=True) if weft.remembered else way
 
 
 def _pace(candidate: Candidate, names: Mapping[str, Any]) -> str:
