@@ -302,8 +302,10 @@ join = Spec(
     config=Join,
     summary="One event of each of several triggers, with the same key, within a time.",
     examples=(
-        "join: {within: 1h, of: {order: {event: {type: ordered}, key: event.data.id}, "
-        "paid: {event: {type: paid}, key: event.data.order}}}",
+        (
+            "join: {within: 1h, of: {order: {event: {type: ordered}, key: event.data.id}, "
+            "paid: {event: {type: paid}, key: event.data.order}}}"
+        ),
     ),
     fields=NoFields,
     identity=(),

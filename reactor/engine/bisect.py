@@ -2,24 +2,27 @@
 
 from msgspec.structs import replace
 
+from reactor.engine.making import Running
 from reactor.ids import Ids
 from reactor.model.execution import Execution, State
-from reactor.model.flow import Flow
 from reactor.model.gates import Batch
 from reactor.store import NewExecution, Write
 from reactor.store.gated import Taken
 
 
-def is_halved(taken: Taken, row: Execution, flow: Flow) -> bool:
-    """Whether an execution took more than one event from a batch that is to be halved."""
-    if taken.group is None or taken.last <= taken.first:
-        return False
-    return any(
+def to_be_halved(running: Running, taken: Taken | None) -> None:
+    """Mark an execution that took several events of a batch with `poison: bisect`."""
+    if taken is None or taken.group is None or taken.last <= taken.first:
+        return
+    bisected = any(
         isinstance(config, Batch) and config.bisect
-        for trigger in flow.triggers
-        if trigger.id == row.trigger and trigger.gates is not None
+        for trigger in running.flow.triggers
+        if trigger.id == running.row.trigger and trigger.gates is not None
         for _, config in trigger.gates.chain
     )
+    if bisected:
+        running.batch = taken
+        running.machine.halve()
 
 
 def halves(write: Write, row: Execution, taken: Taken, ids: Ids, now_ms: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from reactor.engine.delayed import Delayed
 from reactor.engine.gates.door import Way
 from reactor.engine.gates.house import House
 from reactor.engine.identities import Identities
-from reactor.engine.lanes import Admission, Lane
+from reactor.engine.lanes import QUEUE, Admission, Lane
 from reactor.engine.meter import Meter
 from reactor.engine.plan import Plan, Weft, dedup_name
 from reactor.engine.router import Candidate, Decision, Router, Surroundings, by_hand, view_of
@@ -158,7 +158,7 @@ class Intake:
     def plan(self, instance: str, received: Received, *, id_: int | None = None) -> Plan:
         """Route one event; nothing is decided that depends on other events."""
         now_ms = self._clock.now_ms()
-        event_id = self._ids.next() if id_ is None else id_
+        event_id = self._ids.next(now_ms) if id_ is None else id_
         time_ms = now_ms if received.time_ms is None else received.time_ms
         source = instance.partition(":")[0]
         view = view_of(received, source=source, event_id=id_text("evt", event_id), time_ms=time_ms)
@@ -251,7 +251,7 @@ class Intake:
     def _start(self, weft: Weft, plan: Plan, decision: Decision) -> Started:
         event_id = plan.id
         if decision.part is not None:
-            event_id = self._ids.next()
+            event_id = self._ids.next(plan.now_ms)
             decision.view["id"] = id_text("evt", event_id)
             weft.write.events.append(plan.event(event_id, decision.view["data"]))
         return self.start(weft, plan, decision, event_id)
@@ -295,18 +295,26 @@ class Intake:
         way: Way | None = None,
     ) -> int:
         """Put a new execution into the write; its number."""
-        flow, key, write = decision.candidate.flow, decision.key, weft.write
-        number = self._ids.next()
+        candidate, key, write = decision.candidate, decision.key, weft.write
+        flow = candidate.flow
+        number = self._ids.next(now_ms)
+        verdict = QUEUE
+        if way is None or way.start_ms is None:
+            verdict = self._lane(flow.name).admit(number, key)
+        starts = verdict.admission is Admission.START and (way is None or not way.deferred)
+        over = starts and candidate.straight is not None  # as far as can be foreseen
         row = Execution(
             id=number,
             root=number,
             flow=flow.name,
             version=flow.version,
             event=event,
-            trigger=decision.candidate.trigger.id,
+            trigger=candidate.trigger.id,
             key=key,
-            state=State.QUEUED,
+            state=State.OK if over else State.QUEUED,
             created_ms=now_ms,
+            started_ms=now_ms if starts else None,
+            finished_ms=now_ms if over else None,
             epoch=self._store.epoch,
             depth=depth,
         )
@@ -314,21 +322,18 @@ class Intake:
             write.taken += way.taken(number)
             if way.start_ms is not None:
                 return self._delayed.put(write, row, way.start_ms, now_ms)
-        verdict = self._lane(flow.name).admit(number, key)
+            if verdict.admission is Admission.START and way.deferred:
+                weft.deferred.append((flow.name, number))
         if verdict.supersede is not None:
             end = End(verdict.supersede, State.SKIPPED, None, now_ms, (), reason="superseded")
             write.ends.append(end)
-        if verdict.admission is Admission.START and way is not None and way.deferred:
-            write.executions.append(NewExecution(row, ()))
-            weft.deferred.append((flow.name, number))
-        elif verdict.admission is Admission.START:
-            running = self._runner.begin(row, flow, decision.view, now_ms)
-            write.executions.append(self._runner.row(running, write))
-            weft.started.append(running)
-            if running.stage.emissions:
-                emissions, running.stage.emissions = running.stage.emissions, []
+        if starts:
+            begun = self._runner.begin(row, candidate, decision.names, write)
+            weft.started.append(begun)
+            if begun.stage.emissions:
+                emissions, begun.stage.emissions = begun.stage.emissions, []
                 weft.plans.extendleft(reversed(self._plans(emissions)))
-        elif verdict.admission is Admission.QUEUE:
+        elif verdict.admission is not Admission.SKIP:
             write.executions.append(NewExecution(row, ()))
         else:
             skipped = replace(row, state=State.SKIPPED, reason="busy", finished_ms=now_ms)
@@ -339,7 +344,7 @@ class Intake:
 
     def carry_out(self, weft: Weft) -> None:
         """Weave in what the executions emit, and submit."""
-        self.weave(weft, lambda: self._send(weft, _nothing))
+        self.weave(weft, lambda: self._send(weft, lambda: None))
 
     def _plans(self, emissions: list[Emission]) -> list[Plan]:
         return [self.plan(one.instance, one.received, id_=one.id) for one in emissions]
@@ -364,8 +369,8 @@ class Intake:
             self._identities.committed(write.identities)
         if write.gates or weft.remembered:
             self.house.committed(weft)
-        for running in weft.started:
-            self._runner.committed(running)
+        for begun in weft.started:
+            self._runner.committed(begun)
         outcomes = self._runner.outcomes
         if outcomes.awaited:
             for new in write.executions:
@@ -391,7 +396,3 @@ class Intake:
         if self._bell.listeners:
             for one in starts:
                 self._bell.ring("event", flow=one.flow, event=plan.id, execution=one.execution)
-
-
-def _nothing() -> None:
-    """Nobody waits for it."""

@@ -158,7 +158,9 @@ class House:
                 )
                 continue
             view = with_facts(decision.view, item.facts)
-            done = complete(replace(decision, view=view), self._around, plan.now_ms)
+            names = {**decision.names, "event": view}
+            fit = replace(decision, view=view, names=names)
+            done = complete(fit, self._around, plan.now_ms)
             if done.verdict != "started":
                 self._stopped(plan, decision, done)
                 passed.says, passed.kept = done.reason or "", set()

@@ -75,7 +75,7 @@ class Releases:
         way = replace(
             self.way(weft.write, candidate, item, found, now_ms), facts=facts, deferred=True
         )
-        decision = Decision(candidate, "started", {}, item.lane)
+        decision = Decision(candidate, "started", {}, {}, item.lane)
         number = self._door.admit(weft, decision, event, now_ms=now_ms, depth=item.depth, way=way)
         return Started(candidate.flow.name, number)
 
