@@ -13,7 +13,7 @@ from reactor.daemon.doctor import checks
 from reactor.daemon.served import Served
 from reactor.daemon.sources import Sources
 from reactor.daemon.views import flow_views, problem_view, source_view
-from reactor.daemon.why import decisions
+from reactor.daemon.why import decisions, told_of
 from reactor.engine import again
 from reactor.engine.core import Engine
 from reactor.engine.supervisor import Supervisor
@@ -111,16 +111,18 @@ class DaemonControl:
         await engine.desk.settled()
         for row in reversed(engine.unwanted):
             if row.event.id == event:
-                found = row.event
+                found, stopped = row.event, row.stopped
                 break
         else:
             stored = await history.event(event)
             if stored is None:
                 number = id_text("evt", event)
                 raise NotFound(f"there is no event {number}, or it was dropped since (keep)")
-            found = stored
+            kept = await history.unwanted(event)
+            found, stopped = stored, {} if kept is None else kept.stopped
+        told = told_of(await history.judged(event), stopped, engine.intake.router)
         runs = await history.executions(Query(event=event, limit=1000))
-        return list(decisions(found, engine.intake.router, engine.around, runs))
+        return list(decisions(found, engine.intake.router, engine.around, runs, told))
 
     async def steps(self, version: str) -> Mapping[str, str]:
         """The ids of a flow version's steps by path."""

@@ -132,8 +132,7 @@ class Runner:
         now_ms = self._clock.now_ms()
         row = opened.execution
         names = self._maker.names(flow, view, events)
-        stage = self._maker.stage(row)
-        running = self._maker.make(row, flow, names, stage, opened.journal)
+        running = self._maker.make(row, flow, names, self._maker.stage(row), opened.journal)
         to_be_halved(running, opened.taken)
         if running.started_ms is None:
             running.started_ms = now_ms
@@ -238,8 +237,7 @@ class Runner:
         if running.alarm is not None:
             running.alarm.cancel()
             running.alarm = None
-        due_ms = running.machine.due
-        if due_ms is not None:
+        if (due_ms := running.machine.due) is not None:
             running.alarm = self.alarms.at(due_ms, lambda: self._woken(running))
 
     def _woken(self, running: Running) -> None:

@@ -22,7 +22,8 @@ def branches_of(value: Value) -> Mapping[str, Value]:
 def check_join(value: MapValue, join: Value, context: Context) -> None:
     """Report what a join cannot do."""
     report, branches = context.report, branches_of(join)
-    if isinstance(join, MapValue) and (of := join.get("of")) is not None and len(branches) < 2:
+    of = join.get("of") if isinstance(join, MapValue) else None
+    if isinstance(of, MapValue) and len(branches) < 2:
         report.error(of, "a join has at least two branches: of: {order: …, payment: …}")
     for entry in value.entries:
         word = entry.key.text

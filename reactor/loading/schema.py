@@ -61,7 +61,10 @@ def _flow() -> Schema:
 def _trigger(catalog: Catalog) -> Schema:
     schema = _struct(TriggerWords)
     schema["properties"]["id"] |= _NAMED
-    return _with_words(schema, catalog, "source")
+    found = _with_words(schema, catalog, "source")
+    branch = {"$ref": "#/$defs/trigger"}
+    found["properties"]["join"]["properties"]["of"] |= {"additionalProperties": branch}
+    return found
 
 
 def _step(catalog: Catalog) -> Schema:
