@@ -62,8 +62,8 @@ def _trigger(catalog: Catalog) -> Schema:
     schema = _struct(TriggerWords)
     schema["properties"]["id"] |= _NAMED
     found = _with_words(schema, catalog, "source")
-    branch = {"$ref": "#/$defs/trigger"}
-    found["properties"]["join"]["properties"]["of"] |= {"additionalProperties": branch}
+    if (join := found["properties"].get("join")) is not None:
+        join["properties"]["of"] |= {"additionalProperties": {"$ref": "#/$defs/trigger"}}
     return found
 
 

@@ -101,7 +101,7 @@ class Batch:
             self._positions[instance] = (instance, _optional(position))
         if write.states or write.dead or write.hidden or write.unwanted or write.meta:
             self._add_rare(write)
-        if write.gates or write.taken or write.let_go or write.judged:
+        if write.gates or write.held or write.taken or write.let_go or write.judged:
             self._add_gates(write)
         if write.versions or write.files:
             self._add_flows(write)

@@ -20,13 +20,18 @@ class Rows:
 
     def __init__(self, store: Store, *, most: int = KNOWN) -> None:
         self._store = store
-        self._most = most
+        self.most = most
         self._flight: dict[GateName, tuple[GateRow, int]] = {}
-        self._known: OrderedDict[GateName, GateRow | None] = OrderedDict()
+        self._quiet: OrderedDict[GateName, GateRow | None] = OrderedDict()
+
+    @property
+    def known(self) -> int:
+        """How many committed rows are in memory."""
+        return len(self._quiet)
 
     def ask(self, names: Sequence[GateName], then: Callable[[Found], None]) -> None:
         """Have these rows at hand; `then` is called at once or later."""
-        missing = [name for name in names if name not in self._flight and name not in self._known]
+        missing = [name for name in names if name not in self._flight and name not in self._quiet]
         if not missing:
             then({})
             return
@@ -34,7 +39,7 @@ class Rows:
         def found(rows: list[GateRow | None]) -> None:
             fresh = dict(zip(missing, rows, strict=True))
             for name, row in fresh.items():
-                if name not in self._flight and name not in self._known:
+                if name not in self._flight and name not in self._quiet:
                     self._keep(name, row)
             then(fresh)
 
@@ -44,9 +49,9 @@ class Rows:
         """What is remembered now of what was asked for."""
         if (flying := self._flight.get(name)) is not None:
             row: GateRow | None = flying[0]
-        elif name in self._known:
-            self._known.move_to_end(name)
-            row = self._known[name]
+        elif name in self._quiet:
+            self._quiet.move_to_end(name)
+            row = self._quiet[name]
         else:
             row = found[name]
         if row is None or row.state is None:
@@ -62,7 +67,7 @@ class Rows:
         write.gates.append(row)
         count = self._flight[name][1] if name in self._flight else 0
         self._flight[name] = (row, count + 1)
-        self._known.pop(name, None)
+        self._quiet.pop(name, None)
 
     def committed(self, rows: Sequence[GateRow]) -> None:
         """These are in the store now."""
@@ -76,7 +81,7 @@ class Rows:
                 self._keep(name, newest)
 
     def _keep(self, name: GateName, row: GateRow | None) -> None:
-        self._known[name] = None if row is None or row.state is None else row
-        self._known.move_to_end(name)
-        if len(self._known) > self._most:
-            self._known.popitem(last=False)
+        self._quiet[name] = None if row is None or row.state is None else row
+        self._quiet.move_to_end(name)
+        if len(self._quiet) > self.most:
+            self._quiet.popitem(last=False)
