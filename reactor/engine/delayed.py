@@ -53,14 +53,13 @@ class Delayed:
 
     def watch(self, row: Execution) -> None:
         """Admit it at its time if that is near; the reconciler finds far ones."""
-        due_ms = row.due_ms or 0
-        if row.id in self._set or due_ms - self._clock.now_ms() > NEAR_MS:
+        due_ms = row.due_ms
+        if due_ms is None or row.id in self._set or due_ms - self._clock.now_ms() > NEAR_MS:
             return
         self._set.add(row.id)
         self._moments.at(due_ms, lambda: self._admit(row))
 
     def _admit(self, row: Execution) -> None:
-        self._set.discard(row.id)
         verdict, now_ms = self._lane(row.flow).admit(row.id, row.key), self._clock.now_ms()
         write = Write()
         if verdict.supersede is not None:
@@ -71,13 +70,14 @@ class Delayed:
         else:
             write.changes.append(Change(row.id, State.QUEUED))
         skipped = [end.execution for end in write.ends]
-        self._store.submit(write, lambda: self._skipped(skipped))
+        self._store.submit(write, lambda: self._admitted(row.id, skipped))
         if verdict.admission is Admission.START:
             self.begin(row.flow, row.id)
         if verdict.cancel is not None:
             message = "a newer event took its place (run: mode: restart)"
             self._cancel(verdict.cancel, Failure(step=None, kind="cancelled", message=message))
 
-    def _skipped(self, executions: list[int]) -> None:
-        for number in executions:
+    def _admitted(self, execution: int, skipped: list[int]) -> None:
+        self._set.discard(execution)  # only now does the store say that it is not due any more
+        for number in skipped:
             self._outcomes.answer(Outcome(number, "skipped"))

@@ -54,8 +54,8 @@ class Keeper:
         for one in move.held:
             self.held.setdefault(one.group, {})[one.place] = one.event
         for item in move.passes:
-            group = self.held.pop(item.group, {}) if item.group is not None else {}
-            events = [group[place] for place in range(item.first, item.last + 1)] if group else []
+            held = self.held.pop(item.group, {}) if item.group is not None else {}
+            events = [held[place] for place in range(item.first, item.last + 1)] if held else []
             self.passed.append(events or [item.event])
         for group, place in move.let_go:
             if place is None:
