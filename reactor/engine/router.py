@@ -105,10 +105,13 @@ class Router:
         self.flows = {flow.name: flow for flow in flows}
         self.paused = paused
         self.gated: dict[tuple[str, str], Candidate] = {}  # by flow and trigger
+        self.frozen: list[str] = []  # flows whose gates keep what they have, and do nothing
         by_instance: dict[str, list[Candidate]] = {}
         order = 0
         for flow in self.flows.values():
             if not flow.enabled or flow.name in paused:
+                if any(trigger.gates is not None for trigger in flow.triggers):
+                    self.frozen.append(flow.name)
                 continue
             constants, about, straight = constant_vars(flow), about_flow(flow), straight_of(flow)
             for trigger in heard(flow):
@@ -242,6 +245,8 @@ def by_hand(
     trigger, run = candidate.trigger, candidate.flow.run
     own = {**view, "trigger": trigger.id}
     names = names_of(candidate, own, around, now_ms)
+    if trigger.gates is not None and trigger.gates.collects == "list":
+        names["events"] = [own]
     if trigger.key is not None:
         own["key"] = to_key(trigger.key.evaluate(names))
     key = own["key"] if candidate.keyed else None

@@ -134,8 +134,6 @@ class Wakes:
         router = self._door.router
         if not router.gated:
             return
-        active = {flow for flow, _ in router.gated}
-        frozen = [flow for flow in router.flows if flow not in active]
         until_ms = self._clock.now_ms() + NEAR_MS
-        for row in await self._store.gates.due(until_ms, frozen=frozen, limit=PAGE):
+        for row in await self._store.gates.due(until_ms, frozen=router.frozen, limit=PAGE):
             self.watch(row.name, row.due_ms)
