@@ -61,8 +61,15 @@ class Door(Protocol):
         """Put a new execution into the write; its number."""
         ...
 
-    def recognise(self, weft: Weft, plan: Plan, decision: Decision, event: int) -> None:
-        """Know the identity of an event that started nothing."""
+    def recognise(
+        self,
+        weft: Weft,
+        plan: Plan,
+        decision: Decision,
+        event: int,
+        started: tuple[Started, ...] = (),
+    ) -> None:
+        """Know the identity of an event under `dedup` from now on."""
         ...
 
     def carry_out(self, weft: Weft) -> None:

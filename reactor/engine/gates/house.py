@@ -128,8 +128,9 @@ class House:
             plan.changed = True
             if decision.part is not None:
                 weft.write.events.append(plan.event(event, view["data"]))
-            if not starts:
+            if not starts or (passed.says and event in passed.kept):
                 self._hold(weft, plan, decision, event, passed)
+            self._door.recognise(weft, plan, decision, event, tuple(starts))
         elif passed.says:
             self._stopped(plan, decision, replace(decision, verdict="stopped", reason=passed.says))
         self.wakes.moved(passed)
@@ -178,7 +179,6 @@ class House:
         if word == "held":
             plan.held.append(flow)
         weft.write.judged.append(Judged(event, flow, trigger, word, passed.says))
-        self._door.recognise(weft, plan, decision, event)
 
     def _item(self, decision: Decision, event: int, plan: Plan, names: Mapping[str, Any]) -> Item:
         gates = decision.candidate.trigger.gates or Gates()
