@@ -196,7 +196,7 @@ class World:
         times = [due_ms for due_ms, _ in await self.store.due(end_ms, limit=MOST_TURNS)]
         frozen = self.engine.intake.router.frozen
         gates = await self.store.gates.due(end_ms, frozen=frozen, limit=MOST_TURNS)
-        times += [row.due_ms for row in gates if row.due_ms is not None]
+        times += [due_ms for due_ms, _ in gates]
         if (secs := self.engine.next_turn_secs()) is not None:
             times.append(now_ms + max(1, round(secs * 1000)))
         times += self._sleepers.times()

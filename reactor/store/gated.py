@@ -65,8 +65,10 @@ class Gates(Protocol):
         """Look up committed rows by flow, trigger, gate and key; `done` may be called at once."""
         ...
 
-    async def due(self, before_ms: int, *, frozen: Sequence[str] = (), limit: int) -> list[GateRow]:
-        """Rows due at or before a time, earliest first; not those of frozen flows."""
+    async def due(
+        self, before_ms: int, *, frozen: Sequence[str] = (), limit: int
+    ) -> list[tuple[int, GateName]]:
+        """(due_ms, name) of rows due at or before a time, earliest first; none of frozen flows."""
         ...
 
     async def kinds(self) -> list[tuple[str, str, str]]:

@@ -36,8 +36,10 @@ class SqliteGates:
             return
         done(found)
 
-    async def due(self, before_ms: int, *, frozen: Sequence[str] = (), limit: int) -> list[GateRow]:
-        """Rows due at or before a time, earliest first; not those of frozen flows."""
+    async def due(
+        self, before_ms: int, *, frozen: Sequence[str] = (), limit: int
+    ) -> list[tuple[int, GateName]]:
+        """(due_ms, name) of rows due at or before a time, earliest first; none of frozen flows."""
         return await self._reader.run(_due, before_ms, frozen=frozen, limit=limit)
 
     async def kinds(self) -> list[tuple[str, str, str]]:
@@ -68,14 +70,15 @@ def _row(row: Sequence[Any]) -> GateRow:
 
 def _due(
     connection: Connection, until_ms: int, *, frozen: Sequence[str], limit: int
-) -> list[GateRow]:
+) -> list[tuple[int, GateName]]:
     marks = ", ".join("?" * len(frozen))
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM gates WHERE due_ms IS NOT NULL AND due_ms <= ?"  # noqa: S608
-        f" AND flow NOT IN ({marks}) ORDER BY due_ms LIMIT ?",
+        'SELECT due_ms, flow, "trigger", gate, key FROM gates'  # noqa: S608  our own words
+        f" WHERE due_ms IS NOT NULL AND due_ms <= ? AND flow NOT IN ({marks})"
+        " ORDER BY due_ms LIMIT ?",
         (until_ms, *frozen, limit),
     )
-    return [_row(row) for row in rows]
+    return [(row[0], (row[1], row[2], row[3], row[4])) for row in rows]
 
 
 def _kinds(connection: Connection) -> list[tuple[str, str, str]]:

@@ -1,5 +1,6 @@
 """When gates have something to do by themselves: stored times, and timers for what is near."""
 
+import asyncio
 from collections import deque
 
 from reactor.clock import Clock
@@ -19,6 +20,7 @@ from reactor.store import Store, Write
 from reactor.store.gated import GateName
 
 PAGE = 10_000
+AT_ONCE = 100  # so many, then a commit: the event loop is never held for long
 
 
 class Wakes:
@@ -130,10 +132,26 @@ class Wakes:
         self._rows.ask(names, known)
 
     async def reconcile(self) -> None:
-        """Find rows that are due soon; those of frozen flows wait."""
-        router = self._door.router
-        if not router.gated:
-            return
-        until_ms = self._clock.now_ms() + NEAR_MS
-        for row in await self._store.gates.due(until_ms, frozen=router.frozen, limit=PAGE):
-            self.watch(row.name, row.due_ms)
+        """Find rows that are due soon, and let those go that are; frozen flows' rows wait."""
+        router, before = self._door.router, None
+        while router.gated and self._door.open:
+            now_ms = self._clock.now_ms()
+            found = await self._store.gates.due(now_ms + NEAR_MS, frozen=router.frozen, limit=PAGE)
+            for due_ms, name in found:
+                if due_ms > now_ms:
+                    self.watch(name, due_ms)
+            late = [name for due_ms, name in found if due_ms <= now_ms]
+            for first in range(0, len(late), AT_ONCE):
+                for name in late[first : first + AT_ONCE]:
+                    if name not in self._timers:
+                        self._turn(name)
+                await self._settled()
+            if len(found) < PAGE or not late or found == before:
+                return
+            before = found
+
+    async def _settled(self) -> None:
+        """What was decided is on disk; others had their turn."""
+        done = asyncio.get_running_loop().create_future()
+        self._store.submit(Write(), lambda: None if done.done() else done.set_result(None))
+        await done

@@ -107,3 +107,18 @@ async def test_flows_without_gates_ask_for_no_rows():
 
         assert world.engine.intake.router.gated == {}
         assert not plan.gated
+
+
+async def test_many_keys_that_are_due_at_once_all_go_on():
+    """More than one turn of the reconciler takes."""
+    flow = (
+        "flow: f\nwhen: {event: {type: s}, key: event.data, absent: 30m}\n"
+        'do: [map: {to: "${{ event.key }}"}]\n'
+    )
+    async with World(flow) as world:
+        await world.offer("event", *[Received(data=str(n), type="s") for n in range(250)])
+        world.clock.jump(3_600_000)
+
+        await world.advance("1s")
+
+        assert await world.states() == ["ok"] * 250
