@@ -18,6 +18,7 @@ ORDER = (
     "start",
     "flow",
     "triggers",
+    "gates",
     "http",
     "databases",
     "conditions",

@@ -1,7 +1,7 @@
 """Attempts at outside steps under way: each is a task; those that are given up are waited for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -102,10 +102,14 @@ class Attempts:
         if running.stopping is not None:
             self._alone(running)
 
-    async def drain(self, limit_secs: float) -> None:
-        """Return when none is under way, or the time is over."""
+    async def drain(self, limit_secs: float, live: Iterable[Running]) -> None:
+        """Return when none is under way; cancel what is when the time is over."""
         if self.busy and limit_secs > 0:
             self._idle = asyncio.Event()
             timer = self._spans.after(limit_secs, self._idle.set)
             await self._idle.wait()
             timer.cancel()
+        tasks = [task for running in live for task in running.tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

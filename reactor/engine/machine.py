@@ -89,6 +89,10 @@ class Machine:
             cancelled, self._walker.cancelled = self._walker.cancelled, None
             self._give_up(from_plain(cancelled), now_ms)
 
+    def halve(self) -> None:
+        """This is a batch that goes on as two when it fails: without `on_error`, no dead letter."""
+        self._course.halved = True
+
     def wake(self, now_ms: int) -> None:
         """Go on with what is due."""
         self._walker.now_ms = now_ms

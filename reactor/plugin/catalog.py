@@ -22,6 +22,7 @@ SOURCES: Mapping[str, str] = {
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
+    "join": "reactor.connectors.own",
     "startup": "reactor.connectors.own",
 }
 ACTIONS: Mapping[str, str] = {
@@ -65,7 +66,6 @@ LATER_SOURCES = frozenset(
         "kafka",
         "nats",
         "mysql",
-        "join",
         "grpc",
     ]
 )

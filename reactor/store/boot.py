@@ -160,6 +160,7 @@ def _count_boot(connection: Connection) -> tuple[int, int]:
         connection.execute(tables.format(table)).fetchone()[0] or 0
         for table in ("events", "executions", "dead", "unwanted")
     ]
+    highest.append(connection.execute('SELECT max("group") FROM held').fetchone()[0] or 0)
     return epoch, max(highest)
 
 

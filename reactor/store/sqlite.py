@@ -28,6 +28,7 @@ from reactor.store.codec import column, encode
 from reactor.store.commit import Commits, Failpoint, transaction
 from reactor.store.disk import Folder, Space
 from reactor.store.ears import SqliteEars, delete_unheard
+from reactor.store.gates import SqliteGates
 from reactor.store.history import SqliteHistory
 from reactor.store.reader import Reader
 from reactor.store.retention import Chunk, delete, delete_expired, oldest, past_its_time
@@ -152,6 +153,7 @@ class SqliteStore:
             self._reader = Reader.of_file(folder.database, "store-reader")
             self._people = Reader.of_file(folder.database, "store-history")
         self.ears = SqliteEars(self._lookup, self._reader, blobs, self._writer.fail)
+        self.gates = SqliteGates(self._lookup, self._reader, self._writer.fail)
         self._threads = threads
         self._connection = booted.connection
         self.history = SqliteHistory(self._people, blobs, lambda: self._commits.store_bytes)
@@ -236,11 +238,11 @@ class SqliteStore:
         return await self._reader.run(reads.held_keys, flow)
 
     async def due(self, before_ms: int, *, limit: int) -> list[tuple[int, int]]:
-        """(due_ms, id) of waiting executions due at or before a time, earliest first."""
+        """(due_ms, id) of open executions due at or before a time, earliest first."""
         return await self._reader.run(reads.due, before_ms, limit=limit)
 
     async def next_due(self) -> int | None:
-        """The earliest due time of all waiting executions."""
+        """The earliest due time of all open executions."""
         return await self._reader.run(reads.next_due)
 
     async def open_counts(self) -> dict[str, dict[State, int]]:
