@@ -8,6 +8,7 @@ from typing import Any
 from reactor.engine.making import Running
 from reactor.engine.perform import Performer
 from reactor.engine.timers import Timers
+from reactor.failpoints import reach
 
 CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
 
@@ -37,6 +38,7 @@ class Attempts:
         """Perform what the machine asks for."""
         acts = running.machine.take_acts()
         for act in acts:
+            reach("a step begins")
             work = self._performer.perform(running.row, running.flow, running.view, act)
             task = running.tasks[act.path] = asyncio.get_running_loop().create_task(work)
             # Called for a task that is cancelled before it began, too.
@@ -70,6 +72,7 @@ class Attempts:
             running.patience = None
 
     def _done(self, running: Running, path: str, task: asyncio.Task[Any]) -> None:
+        reach("a step has ended")
         running.tasks.pop(path, None)
         self.busy -= 1
         if self.busy == 0 and self._idle is not None:

@@ -12,6 +12,7 @@ from reactor.engine.meter import Meter
 from reactor.engine.router import view_of
 from reactor.engine.runner import Runner
 from reactor.errors import ReactorError
+from reactor.failpoints import reach
 from reactor.ids import id_text
 from reactor.model.event import Event, Outcome, Received
 from reactor.model.execution import Execution, Failure, State
@@ -119,6 +120,7 @@ class Desk:
                 numbers, self._turn = self._turn[:PAGE], self._turn[PAGE:]
                 await self.settled()
                 for opened in await self._store.load(numbers):
+                    reach("a sleeper wakes")
                     try:
                         await self._resume(opened)
                     except Exception as error:  # noqa: BLE001  recorded; it must not stop the others

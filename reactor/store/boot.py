@@ -11,6 +11,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from reactor.errors import StorageFailed, UsageError
+from reactor.failpoints import reach
 from reactor.store.blobs import Blobs, sync_folder
 from reactor.store.codec import decode, encode
 from reactor.store.disk import Folder
@@ -52,6 +53,7 @@ def boot(folder: Folder | None, blobs: Blobs) -> Booted:
             _check(connection, folder)
             migrate(connection, before=lambda version: keep_copy(connection, folder, version))
             epoch, last_id = _count_boot(connection)
+            reach("the boot is counted")
             _sweep(connection, blobs)
     except BaseException:
         connection.close()

@@ -11,6 +11,7 @@ from typing import Any
 
 from reactor.clock import Clock
 from reactor.errors import StorageFailed
+from reactor.failpoints import reach
 from reactor.model.execution import State
 from reactor.store import FlowFile, Identity, Open, Pressure, StateValue, Version, Write, reads
 from reactor.store.blobs import Blobs
@@ -308,6 +309,7 @@ class SqliteStore:
         def work(connection: Connection) -> int:
             with transaction(connection):
                 count, files = delete(connection, chunk, epoch=self._epoch)
+                reach("before history goes")
             self._blobs.remove(files)
             return count
 
@@ -334,6 +336,7 @@ def _expire(connection: Connection, *, now_ms: int) -> int:
 
 
 def _finish(connection: Connection, *, clean: bool) -> None:
+    reach("before the clean mark")
     with transaction(connection):
         connection.execute(
             "INSERT OR REPLACE INTO meta VALUES ('store.clean', ?)", (encode(clean),)

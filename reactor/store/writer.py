@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from reactor.errors import ReactorError, StorageFailed
+from reactor.failpoints import reach
 from reactor.store import Pressure, Write
 from reactor.store.batch import Batch
 from reactor.store.commit import Commits, DiskFull
@@ -303,9 +304,11 @@ class Writer:
             self.observe(turn.writes)
             self._rows -= turn.rows
             self._row_bytes = (self._row_bytes + turn.batch.bytes / turn.rows) / 2
+        reach("before anyone is told")
         for done in turn.dones:
             try:
                 done()
+                reach("one of a commit is told")
             except Exception:  # noqa: BLE001  recorded; the others must hear of it all the same
                 _LOG.exception("a callback after a commit failed")
         if turn.chore is not None and not turn.chore.answer.done():
