@@ -31,6 +31,7 @@ DEFAULT_FILE = Path("reactor.yaml")
 _OTHER_VARIABLES = frozenset(
     {
         "REACTOR_CONFIG",
+        "REACTOR_DEBUG",
         "REACTOR_SECRETS",
         "REACTOR_EVENT_FILE",
         "REACTOR_FAILPOINTS",
