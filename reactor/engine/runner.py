@@ -114,7 +114,8 @@ class Runner:
         elif self._due(running) <= now_ms:
             self._deadlines.too_long(running)
         else:
-            self._park(running)  # woken for nothing: the clock was set back
+            # Woken for nothing: the clock was set back. After a crash the row says that it runs.
+            self._record(running)
 
     # ---- rows
 
