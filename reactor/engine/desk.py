@@ -238,6 +238,8 @@ class Desk:
         await self._find_lost(now_ms)
 
     async def _find_lost(self, now_ms: int) -> None:
+        if self._held:
+            return  # those that must run alone have no owner before their turn
         runner = self.runner
         after, oldest = 0, (now_ms - 5_000) << 22
         states = (State.QUEUED, State.RUNNING)
