@@ -165,6 +165,7 @@ class Daemon:
         )
         self.engine = Engine(self.store, outside, changed=self._wake.set)
         self.store.observe(self.engine.meter.commits.observe)
+        self.store.when_stalled(self.engine.intake.stall)
         files = await self.store.files()
         book = Book(settings.flows, loading, files)
         paused = frozenset(await self.store.meta("paused") or ())

@@ -45,5 +45,5 @@ class Emitter:
         def first(result: list[Receipt] | BaseException) -> None:
             done(result if isinstance(result, BaseException) else result[0])
 
-        self._intake.accept(self._instance, (received,), first)
+        self._intake.accept(self._instance, (received,), first, patient=False)
         reach("an event is submitted")

@@ -17,7 +17,7 @@ from reactor.engine.plan import Plan, Weft, dedup_name
 from reactor.engine.router import Candidate, Decision, Router, Surroundings, by_hand, view_of
 from reactor.engine.runner import Runner
 from reactor.engine.words import Emission
-from reactor.errors import Overloaded
+from reactor.errors import Overloaded, StorageFailed
 from reactor.ids import Ids, id_text
 from reactor.logs import Limiter
 from reactor.model.event import Outcome, Receipt, Received, Started
@@ -80,6 +80,7 @@ class Intake:
         self._cancel = cancel
         self._unwanted = unwanted
         self._identities = Identities(store)
+        self._unanswered: dict[int, Callable[[list[Receipt] | BaseException], None]] = {}
         self._warnings = Limiter(clock)
         self._log = logging.getLogger("reactor.intake")
 
@@ -90,10 +91,13 @@ class Intake:
         instance: str,
         batch: Sequence[Received],
         done: Callable[[list[Receipt] | BaseException], None],
+        *,
+        patient: bool = True,
     ) -> None:
         """Store a batch in one commit; `done` is called once, after it, or with `Overloaded`.
 
-        Events that no flow wants are answered without a commit.
+        Events that no flow wants are answered without a commit. Who is not `patient` hears
+        `StorageFailed` when the disk is full: then it is stored once there is room, or never.
         """
         refusal = self.refusal()
         if refusal is not None:
@@ -107,11 +111,27 @@ class Intake:
             receipts = [plan.receipt or Receipt(None, unwanted=plan.id) for plan in plans]
             write = weft.write
             if write.events or write.positions or any(receipt.duplicate for receipt in receipts):
-                self._send(weft, lambda: done(receipts))
+                if patient:
+                    self._send(weft, lambda: done(receipts))
+                    return
+                number = plans[0].id
+                self._unanswered[number] = done
+                self._send(weft, lambda: self._answer(number, receipts))
             else:
                 done(receipts)
 
         self.weave(weft, woven)
+
+    def _answer(self, number: int, receipts: list[Receipt]) -> None:
+        done = self._unanswered.pop(number, None)
+        if done is not None:
+            done(receipts)
+
+    def stall(self) -> None:
+        """The disk is full: those who will not wait hear that nobody knows yet."""
+        unanswered, self._unanswered = self._unanswered, {}
+        for done in unanswered.values():
+            done(StorageFailed("the disk is full"))
 
     def refusal(self) -> Overloaded | None:
         """Why nothing may come in now, or None."""

@@ -181,6 +181,10 @@ class SqliteStore:
         """Tell somebody how many Writes each commit from now on holds."""
         self._writer.observe = hear
 
+    def when_stalled(self, hear: Callable[[], None]) -> None:
+        """Tell somebody, again and again, that what was submitted waits for room on the disk."""
+        self._writer.stalled = hear
+
     async def position(self, instance: str) -> Any:
         """The last position of a source instance, or None."""
         return await self._reader.run(reads.position, instance)

@@ -61,7 +61,7 @@ class Writer:
     statement there would wait a switch interval of a busy loop. While the disk is full the same
     commit is tried again; after any other failure nothing is written and no `done` is called any
     more. Public methods belong to the event loop's thread. `observe` hears how many Writes each
-    commit held.
+    commit held, `stalled` is called again and again while the disk is full.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Writer:
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self.observe: Callable[[float], None] = _unobserved
+        self.stalled: Callable[[], None] = _untold
         self._queue: deque[Item] = deque()
         self._work: SimpleQueue[Turn | None] = SimpleQueue()  # None ends the thread
         self._next: Chore | None = None
@@ -210,6 +211,7 @@ class Writer:
             if self._hurry.is_set():
                 self.fail(_no_room(error))
             else:
+                self.stalled()
                 self._loop.call_later(_AGAIN_SECS, self._take_turn)
             return
         except Exception as error:  # noqa: BLE001  see _serve
@@ -236,6 +238,7 @@ class Writer:
         try:
             self._attempt(turn)
         except DiskFull as error:
+            self._loop.call_soon_threadsafe(lambda: self.stalled())
             if self._hurry.wait(_AGAIN_SECS):
                 raise _no_room(error) from error
             return False
@@ -320,6 +323,10 @@ class Writer:
 
 def _unobserved(writes: float) -> None:
     """Nobody wants to know the size of commits."""
+
+
+def _untold() -> None:
+    """Nobody wants to know that the disk is full."""
 
 
 def _rows(write: Write) -> int:

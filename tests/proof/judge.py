@@ -57,7 +57,9 @@ def verdict(history: History, kept: Kept) -> dict[str, int]:
         + len(history.accepted)
         - len(set(history.accepted.values())),
         "open": sum(not row.state.ended for row in kept.executions.values()),
-        "not ok": sum(row.state.ended and row.state is not State.OK for row in kept.executions.values()),
+        "not ok": sum(
+            row.state.ended and row.state is not State.OK for row in kept.executions.values()
+        ),
         "dead letters": len(kept.dead),
     }
 

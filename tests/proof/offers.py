@@ -5,7 +5,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from msgspec import Struct, field
@@ -86,7 +86,7 @@ class Client:
         """Offer on one connection until it breaks, or so many were answered."""
         host, _, port = address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError), closing(writer):
             for _ in itertools.count() if most is None else range(most):
                 offer = self._open or next(self._offers)
                 self._open = self._history.offered[offer.id] = offer
@@ -95,7 +95,6 @@ class Client:
                 self._history.hear(offer, status, body)
                 if offer.id in self._history.accepted:
                     self._open = None
-        writer.close()
 
 
 async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -141,9 +141,7 @@ def _counts(history: _History) -> Iterator[str]:
 
 def _children(history: _History) -> Iterator[str]:
     """What a step emits starts one execution, not one for each attempt or crash."""
-    given = Counter(
-        call.given for row in history.of("child") for _, call in history.made(row)[:1]
-    )
+    given = Counter(call.given for row in history.of("child") for _, call in history.made(row)[:1])
     twice = [number for number, count in given.items() if count > 1]
     if twice:
         yield f"children {twice} were born twice"

@@ -35,8 +35,11 @@ FLOWS = Path(__file__).with_name("simulated.yaml").read_text()
 KINDS = ("plain", "line", "lone", "newest", "again", "sleepy", "spread", "tally", "parent", "picky")
 KEYS = ("a", "b", "c")
 MOST_CRASHES = 5  # more in a row may make a dead letter of an execution, as they should
-RECONCILE_SECS = 5.0
+RECONCILE_SECS = 10.0
+TICK_SECS = 20.0  # when nothing is due; that the clock was set is seen then
 LONGEST_SECS = 20_000.0  # of made-up time, until everything must be over
+
+SPOILT_SECS = 300.0  # the same for a daemon with a fault, which may never end
 
 Fault = Callable[[SqliteStore], None]
 
@@ -177,7 +180,7 @@ class Simulation:
             keeping.append(parts.create_task(self._keep_up(engine)))
             arriving = parts.create_task(self._arrive(engine, sources))
             await arriving
-            async with asyncio.timeout(LONGEST_SECS):
+            async with asyncio.timeout(LONGEST_SECS if self._fault is None else SPOILT_SECS):
                 await self._everything_done(store)
             for part in keeping:
                 part.cancel()
@@ -193,7 +196,9 @@ class Simulation:
             await asyncio.sleep(chance.expovariate(1))
             self._left -= 1
             number = len(self.outside.messages)
-            message = Message(number, chance.choice(KINDS), chance.choice(KEYS), chance.randint(0, 5))
+            message = Message(
+                number, chance.choice(KINDS), chance.choice(KEYS), chance.randint(0, 5)
+            )
             self._tell("published", number, message.kind, message.key)
             self.outside.publish(message)
             luck = chance.random()
@@ -207,7 +212,7 @@ class Simulation:
 
     async def _everything_done(self, store: SqliteStore) -> None:
         while True:
-            await asyncio.sleep(5)
+            await asyncio.sleep(TICK_SECS)
             if not self.outside.open and not await store.open_counts():
                 await self._engine.desk.settled()
                 if not await store.open_counts():
@@ -296,7 +301,7 @@ async def _turn_timers(engine: Engine, changed: asyncio.Event) -> None:
         engine.turn()
         secs = engine.next_turn_secs()
         with suppress(TimeoutError):
-            async with asyncio.timeout(1.0 if secs is None else min(secs, 1.0)):
+            async with asyncio.timeout(TICK_SECS if secs is None else min(secs, TICK_SECS)):
                 await changed.wait()
 
 

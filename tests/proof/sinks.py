@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from threading import Event, Thread
 from typing import Any, Self
 
@@ -42,8 +42,7 @@ class Sink:
         server.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answered: Awaitable[None]
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError), closing(writer):
             while True:
                 lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 headers = dict(line.split(": ", 1) for line in lines[1:] if line)
@@ -51,6 +50,4 @@ class Sink:
                 body = await reader.readexactly(int(lower.get("content-length", 0)))
                 self.heard.append((lower.get("idempotency-key", ""), json.loads(body)))
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                answered = writer.drain()
-                await answered
-        writer.close()
+                await writer.drain()
