@@ -135,7 +135,8 @@ class Disk:
         self._opened[number] = content
 
     def _sync_names(self, folder: str) -> None:
-        done, later = [], []
+        done: list[tuple[str, Content | None]] = []
+        later: list[tuple[str, Content | None]] = []
         for place, one in enumerate(self._pending_names):
             inside = one[0].rpartition("/")[0] == folder
             (done if inside and place < self._begun_names else later).append(one)

@@ -87,17 +87,13 @@ async def _fill_and_free(
     sending = [asyncio.create_task(client.send(daemon.address)) for client in clients]
     filler, refused, back = daemon.state / "filler", list[float](), list[float]()
     for _ in range(times):
-        accepted = len(history.accepted)
-        await _until(lambda before=accepted: len(history.accepted) > before + 20)
-        seen = history.refused[503]
+        await _grows(lambda: len(history.accepted), 20)
         await asyncio.to_thread(fill, filler)
-        refused.append(await _until(lambda before=seen: history.refused[503] > before))
+        refused.append(await _grows(lambda: history.refused[503], 1))
         # Every client is refused while it is full, the ones whose write had begun too.
-        waiting = history.refused[503]
-        await _until(lambda before=waiting: history.refused[503] > before + CLIENTS)
+        await _grows(lambda: history.refused[503], CLIENTS)
         filler.unlink()
-        accepted = len(history.accepted)
-        back.append(await _until(lambda before=accepted: len(history.accepted) > before))
+        back.append(await _grows(lambda: len(history.accepted), 1))
     for task in sending:
         task.cancel()
     await asyncio.gather(*sending, return_exceptions=True)
@@ -106,10 +102,10 @@ async def _fill_and_free(
     return refused, back
 
 
-async def _until(true: Callable[[], bool], limit_secs: float = 15.0) -> float:
-    """Wait until something is true; after how many seconds it was."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < limit_secs, "it does not become true"
+async def _grows(count: Callable[[], int], by: int, limit_secs: float = 15.0) -> float:
+    """Wait until there are so many more; after how many seconds that was."""
+    began, least = time.monotonic(), count() + by
+    while count() < least:
+        assert time.monotonic() - began < limit_secs, "it does not go on"
         await asyncio.sleep(0.002)
     return time.monotonic() - began

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 import time
 from collections import Counter
 from contextlib import suppress
@@ -111,9 +112,11 @@ class Kills:
         sends = [asyncio.create_task(one.send(daemon.address)) for one in self._clients]
         reload = asyncio.create_task(asyncio.to_thread(self._reload, number))
         span_secs = self._chance.uniform(0.1, 2 * self._span_secs - 0.1)
+        if place is not None and place not in DRAINED:
+            span_secs += 4 * self._span_secs  # until it is reached
         _, alive = await asyncio.wait(sends, timeout=span_secs)
         if alive and place in DRAINED:
-            daemon.process.terminate()
+            daemon.signal(signal.SIGTERM)
             await asyncio.wait(alive, timeout=10)
         elif alive:
             daemon.kill()

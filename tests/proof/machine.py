@@ -46,7 +46,7 @@ flow: bad
 when: {{event: {{type: bad}}}}
 do: [{{id: broken, probe: 1}}]
 """
-SCRIPT = {
+SCRIPT: dict[str, list[Any]] = {
     "first": ["fail", "ok"] * 500,
     "held": ["hang"],
     "broken": [{"fails": {"transient": False}}],
@@ -205,9 +205,9 @@ class Story(RuleBasedStateMachine):
                 first.setdefault(call.key, place)
         by_key: dict[str | None, list[int]] = {}
         for row in self.rows():
-            place = first.get(f"{id_text('exe', row.root)}:do.0")
-            if row.flow == "line" and row.retry_of is None and place is not None:
-                by_key.setdefault(row.key, []).append(place)
+            began = first.get(f"{id_text('exe', row.root)}:do.0")
+            if row.flow == "line" and row.retry_of is None and began is not None:
+                by_key.setdefault(row.key, []).append(began)
         assert all(places == sorted(places) for places in by_key.values())
 
 

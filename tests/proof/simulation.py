@@ -9,7 +9,7 @@ import asyncio
 import errno
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -61,7 +61,7 @@ class Seeded(Struct, frozen=True):
 
 
 @cache
-def loaded() -> tuple[list[Flow], Loading]:
+def loaded() -> tuple[Sequence[Flow], Loading]:
     """The simulated flows; a flow knows the words of an outside, not which one it will be."""
     loading = Loading(catalog=Catalog(Outside(random.Random(), print).specs))
     found = load_text(FLOWS, "simulated.yaml", loading)

@@ -24,7 +24,7 @@ def test_a_daemon_that_promises_too_early_is_caught(tmp_path: Path, variant: str
 
 
 def test_a_failing_folder_ends_the_daemon(tmp_path: Path) -> None:
-    """The names of a new store are synced too, which SQLite leaves to us: exit 74, then it serves."""
+    """The name of a new store is synced, which SQLite leaves to us: exit 74, then it serves."""
     failing_disk(tmp_path, "folder", calls=[3])
 
 
