@@ -238,7 +238,7 @@ class Writer:
         try:
             self._attempt(turn)
         except DiskFull as error:
-            self._loop.call_soon_threadsafe(lambda: self.stalled())
+            self._loop.call_soon_threadsafe(self.stalled)
             if self._hurry.wait(_AGAIN_SECS):
                 raise _no_room(error) from error
             return False

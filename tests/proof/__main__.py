@@ -23,6 +23,19 @@ from tests.proof.simulation import FAULTS, Simulation
 
 Programme = Callable[[Path], Figures | None]
 
+
+def _faults(folder: Path) -> Figures:
+    found = {fault.__name__: caught(folder, fault, range(50)) for fault in FAULTS}
+    missed = [name for name, seed in found.items() if seed is None]
+    assert not missed, f"nobody noticed {missed}"
+    numbers = {f"{name.replace('_', ' ')}: caught by seed": seed for name, seed in found.items()}
+    return Figures("simulation of faults (must be caught)", numbers)
+
+
+def _stories(_folder: Path) -> Figures:
+    return stories(examples=2000, steps=50)
+
+
 PROGRAMMES: Mapping[str, Programme] = {
     "kills": lambda folder: kills(folder, cycles=200, span_secs=1.2),
     "power": lambda folder: cuts(folder, images=10_000, runs=10),
@@ -35,17 +48,9 @@ PROGRAMMES: Mapping[str, Programme] = {
     "reloads": lambda folder: reloads(folder, times=500),
     "drain": drain,
     "seeds": lambda folder: seeds(folder, range(2000), processes=cores()),
-    "faults": lambda folder: _faults(folder),
-    "stories": lambda folder: stories(examples=2000, steps=50),
+    "faults": _faults,
+    "stories": _stories,
 }
-
-
-def _faults(folder: Path) -> Figures:
-    found = {fault.__name__: caught(folder, fault, range(50)) for fault in FAULTS}
-    missed = [name for name, seed in found.items() if seed is None]
-    assert not missed, f"nobody noticed {missed}"
-    numbers = {f"{name.replace('_', ' ')}: caught by seed": seed for name, seed in found.items()}
-    return Figures("simulation of faults (must be caught)", numbers)
 
 
 def main(names: list[str]) -> int:
@@ -60,24 +65,29 @@ def main(names: list[str]) -> int:
                 figures = PROGRAMMES[name](Path(place))
             except AssertionError as error:
                 failed += 1
-                print(f"{name}: FAILED: {error}", flush=True)
+                _say(f"{name}: FAILED: {error}")
                 continue
         if figures is None:
-            print(f"{name}: not tried, this user may not mount a disk", flush=True)
+            _say(f"{name}: not tried, this user may not mount a disk")
         else:
             done.append(figures)
-            print(figures.line(), flush=True)
-    print(f"\n{table(done)}")
+            _say(figures.line())
+    _say(f"\n{table(done)}")
     return 1 if failed else 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _show(seed: int) -> int:
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as place:
         seeded = Simulation(Path(place), seed).run()
-        print("\n".join(seeded.trace))
+        _say("\n".join(seeded.trace))
         faults = broken(seeded)
-    print("\n".join(faults) or "it keeps every rule")
+    _say("\n".join(faults) or "it keeps every rule")
     return 1 if faults else 0
 
 

@@ -1,4 +1,4 @@
-"""A drain under load whose peers are dead: it takes half a minute, so only `make proof` tries it."""
+"""A drain under load whose peers are dead; it takes half a minute, so `make proof` only."""
 
 import asyncio
 import signal

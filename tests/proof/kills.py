@@ -30,7 +30,10 @@ only_if: event.body.number >= 0
 run: {{max: {AT_ONCE}}}
 do:
   - map: {{over: "[event.body.id]", to: "${{{{ item }}}}"}}
-  - set: {{kept: {{key: event.body.client, value: "(state.kept[event.body.client] | default(0)) + 1"}}}}
+  - set:
+      kept:
+        key: event.body.client
+        value: (state.kept[event.body.client] | default(0)) + 1
 ---
 flow: line
 when: {{http: {{path: /line, verify: none, max_body: 4MiB}}, key: event.body.client}}
@@ -47,7 +50,10 @@ when: {{http: {{path: /nap, verify: none, max_body: 4MiB}}}}
 run: {{max: {AT_ONCE}}}
 do:
   - wait: 200ms
-  - set: {{rested: {{key: event.body.client, value: "(state.rested[event.body.client] | default(0)) + 1"}}}}
+  - set:
+      rested:
+        key: event.body.client
+        value: (state.rested[event.body.client] | default(0)) + 1
 """
 OTHER = "flow: other\nwhen: {{event: {{type: never}}}}\ndo: [log: {number}]\n"
 

@@ -75,7 +75,7 @@ def _ends(history: _History) -> Iterator[str]:
 
 
 def _effects(history: _History) -> Iterator[str]:
-    """Each step of an execution that is ok touched the outside, no more often than crashes allow."""
+    """Each step of an execution that is ok took effect, no more often than crashes allow."""
     wanted = {"plain": 3, "line": 2, "lone": 1, "newest": 1, "sleepy": 2, "tally": 1, "parent": 2}
     for row in history.rows:
         good = Counter(call.key for _, call in history.made(row) if call.ended == "ok")

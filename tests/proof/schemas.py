@@ -40,15 +40,14 @@ def restore(version: int, state: Path) -> None:
         connection.executescript(dump.read_text())
 
 
-async def _write(dump: Path) -> None:
+async def _dump() -> str:
     with tempfile.TemporaryDirectory() as place:
         async with Lives(Path(place), _WRITTEN, probe=Probe()) as lives:
             await _fill(lives.world)
             store = lives.world.store
             version = store._connection.execute("PRAGMA user_version").fetchone()[0]
             lines = [*store._connection.iterdump(), f"PRAGMA user_version = {version};"]
-    dump.parent.mkdir(exist_ok=True)
-    dump.write_text("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 async def _fill(world: World) -> None:
@@ -58,4 +57,4 @@ async def _fill(world: World) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_write(FOLDER / f"{len(MIGRATIONS) + 1}.sql"))
+    (FOLDER / f"{len(MIGRATIONS) + 1}.sql").write_text(asyncio.run(_dump()))

@@ -18,7 +18,8 @@ from typing import Any
 from msgspec import Struct
 
 from reactor.daemon.sources import Sources, SourceWorld
-from reactor.engine.core import Engine, Outside as EngineOutside
+from reactor.engine.core import Engine
+from reactor.engine.core import Outside as EngineOutside
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import NotFound, StorageFailed
 from reactor.loading.load import Loading, load_document, load_text
