@@ -31,6 +31,11 @@ do: [fail: on purpose]
 """
 
 
+def newest() -> int:
+    """The schema of today."""
+    return len(MIGRATIONS) + 1
+
+
 def restore(version: int, state: Path) -> None:
     """Make the state folder of a version."""
     dump = FOLDER / f"{version}.sql"
@@ -57,4 +62,4 @@ async def _fill(world: World) -> None:
 
 
 if __name__ == "__main__":
-    (FOLDER / f"{len(MIGRATIONS) + 1}.sql").write_text(asyncio.run(_dump()))
+    (FOLDER / f"{newest()}.sql").write_text(asyncio.run(_dump()))
