@@ -133,8 +133,8 @@ def _slots(history: _History) -> Iterator[str]:
 
 def _counts(history: _History) -> Iterator[str]:
     """`set` counts each execution once, however often it was taken up."""
-    wanted = Counter(row.key for row in history.of("tally"))
-    for name in ("before", "after"):
+    for name, flow in (("before", "tally"), ("after", "tally"), ("quick", "quick")):
+        wanted = Counter(row.key for row in history.of(flow))
         if history.kept.by_key(name) != dict(wanted):
             yield f"state.{name} is {history.kept.by_key(name)}, {dict(wanted)} executions ended"
 

@@ -33,7 +33,10 @@ from tests.proof.outside import Message, Outside
 from tests.proof.virtual import Cut, LoopClock, VirtualLoop
 
 FLOWS = Path(__file__).with_name("simulated.yaml").read_text()
-KINDS = ("plain", "line", "lone", "newest", "again", "sleepy", "spread", "tally", "parent", "picky")
+KINDS = (
+    "plain", "line", "lone", "newest", "again", "sleepy", "spread", "tally", "parent", "picky",
+    "quick",
+)  # fmt: skip
 KEYS = ("a", "b", "c")
 MOST_CRASHES = 5  # more in a row may make a dead letter of an execution, as they should
 RECONCILE_SECS = 10.0

@@ -18,7 +18,7 @@ HOOK = "flow: hook\nwhen: {http: {path: /hook, verify: none}}\ndo: [{log: hi}]\n
 
 
 def test_a_full_disk_is_survived(tmp_path: Path) -> None:
-    """503 within a second, for requests under way too; 202 within two once there is room."""
+    """503 while it is full, for requests under way too; 202 once there is room; nothing is lost."""
     figures = full_disk(tmp_path, times=2)
 
     assert figures is None or figures.numbers["answers 503"] > 0  # None: not root, no disk
