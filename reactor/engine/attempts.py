@@ -9,6 +9,7 @@ from reactor.engine.making import Running
 from reactor.engine.perform import Performer
 from reactor.engine.rates import Rates
 from reactor.engine.timers import Timers
+from reactor.failpoints import reach
 
 CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
 
@@ -45,6 +46,7 @@ class Attempts:
                 running.machine.hold(act.path, *wait)
                 held = True
                 continue
+            reach("a step begins")
             work = self._performer.perform(running.row, running.flow, running.view, act)
             task = running.tasks[act.path] = asyncio.get_running_loop().create_task(work)
             # Called for a task that is cancelled before it began, too.
@@ -79,6 +81,7 @@ class Attempts:
             running.patience = None
 
     def _done(self, running: Running, path: str, task: asyncio.Task[Any]) -> None:
+        reach("a step has ended")
         running.tasks.pop(path, None)
         self.busy -= 1
         if self.busy == 0 and self._idle is not None:

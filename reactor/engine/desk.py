@@ -17,6 +17,7 @@ from reactor.engine.router import Surroundings, about_flow, constant_vars, flow_
 from reactor.engine.runner import Runner
 from reactor.engine.versions import Versions
 from reactor.errors import ReactorError
+from reactor.failpoints import reach
 from reactor.ids import id_text
 from reactor.model.event import Outcome
 from reactor.model.execution import Execution, Failure, State
@@ -133,6 +134,7 @@ class Desk:
                 numbers, self._turn = self._turn[:PAGE], self._turn[PAGE:]
                 await self.settled()
                 for opened in await self._store.load(numbers):
+                    reach("a sleeper wakes")
                     try:
                         await self._resume(opened)
                     except Exception as error:  # noqa: BLE001  recorded; it must not stop the others
@@ -292,6 +294,8 @@ class Desk:
         await self._find_lost(now_ms)
 
     async def _find_lost(self, now_ms: int) -> None:
+        if self._held:
+            return  # those that must run alone have no owner before their turn
         after, oldest = 0, (now_ms - 5_000) << 22
         states = (State.QUEUED, State.RUNNING)
         while page := await self._store.open_executions(states, after=after, limit=PAGE):

@@ -21,7 +21,7 @@ from reactor.engine.runner import Runner
 from reactor.engine.starter import Starter
 from reactor.engine.unwelcome import Unwelcome
 from reactor.engine.words import Emission
-from reactor.errors import Overloaded
+from reactor.errors import Overloaded, StorageFailed
 from reactor.ids import Ids, id_text
 from reactor.model.event import Outcome, Receipt, Received, Started
 from reactor.model.execution import Failure, State
@@ -84,6 +84,7 @@ class Intake:
         self._unwelcome = Unwelcome(ids, clock, meter, runner.outcomes, unwanted)
         self._delayed = delayed
         self._identities = Identities(store)
+        self._unanswered: dict[int, Callable[[list[Receipt] | BaseException], None]] = {}
         self.starter = Starter(
             epoch=store.epoch,
             runner=runner,
@@ -104,10 +105,13 @@ class Intake:
         instance: str,
         batch: Sequence[Received],
         done: Callable[[list[Receipt] | BaseException], None],
+        *,
+        patient: bool = True,
     ) -> None:
         """Store a batch in one commit; `done` is called once, after it, or with `Overloaded`.
 
-        Events that no flow wants are answered without a commit.
+        Events that no flow wants are answered without a commit. Who is not `patient` hears
+        `StorageFailed` when the disk is full: then it is stored once there is room, or never.
         """
         refusal = self.refusal()
         if refusal is not None:
@@ -121,11 +125,27 @@ class Intake:
             receipts = [plan.receipt or Receipt(None, unwanted=plan.id) for plan in plans]
             write = weft.write
             if write.events or write.positions or any(receipt.duplicate for receipt in receipts):
-                self._send(weft, lambda: done(receipts))
+                if patient:
+                    self._send(weft, lambda: done(receipts))
+                    return
+                number = plans[0].id
+                self._unanswered[number] = done
+                self._send(weft, lambda: self._answer(number, receipts))
             else:
                 done(receipts)
 
         self.weave(weft, woven)
+
+    def _answer(self, number: int, receipts: list[Receipt]) -> None:
+        done = self._unanswered.pop(number, None)
+        if done is not None:
+            done(receipts)
+
+    def stall(self) -> None:
+        """The disk is full: those who will not wait hear that nobody knows yet."""
+        unanswered, self._unanswered = self._unanswered, {}
+        for done in unanswered.values():
+            done(StorageFailed("the disk is full"))
 
     def refusal(self) -> Overloaded | None:
         """Why nothing may come in now, or None."""

@@ -157,7 +157,8 @@ class Runner:
         elif (due_ms := self._deadlines.due(running)) is not None and due_ms <= now_ms:
             self._deadlines.too_long(running)
         else:
-            self._park(running)  # woken for nothing: the clock was set back
+            # Woken for nothing: the clock was set back. After a crash the row says that it runs.
+            self._record(running)
 
     # ---- rows
 

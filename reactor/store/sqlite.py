@@ -11,6 +11,7 @@ from typing import Any
 
 from reactor.clock import Clock
 from reactor.errors import StorageFailed
+from reactor.failpoints import reach
 from reactor.model.execution import State
 from reactor.store import (
     FlowFile,
@@ -193,6 +194,10 @@ class SqliteStore:
         """Tell somebody how many Writes each commit from now on holds."""
         self._writer.observe = hear
 
+    def when_stalled(self, hear: Callable[[], None]) -> None:
+        """Tell somebody, again and again, that what was submitted waits for room on the disk."""
+        self._writer.stalled = hear
+
     async def position(self, instance: str) -> Any:
         """The last position of a source instance, or None."""
         return await self._reader.run(reads.position, instance)
@@ -323,6 +328,7 @@ class SqliteStore:
         def work(connection: Connection) -> int:
             with transaction(connection):
                 count, files = delete(connection, chunk, epoch=self._epoch)
+                reach("before history goes")
             self._blobs.remove(files)
             return count
 
@@ -349,6 +355,7 @@ def _expire(connection: Connection, *, now_ms: int) -> int:
 
 
 def _finish(connection: Connection, *, clean: bool) -> None:
+    reach("before the clean mark")
     with transaction(connection):
         connection.execute(
             "INSERT OR REPLACE INTO meta VALUES ('store.clean', ?)", (encode(clean),)
