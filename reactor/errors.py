@@ -97,9 +97,11 @@ class ActionFailed(ReactorError):
 class SourceFailed(ReactorError):
     """A source lost its peer or cannot start; the supervisor restarts it with backoff.
 
-    `fatal` means that only a person can mend it: the source stops and says so.
+    `fatal` means that only a person can mend it: the source stops and says so. `lost` means that
+    the peer is away and may be back any moment: it is asked again every few seconds.
     """
 
-    def __init__(self, message: str, *, fatal: bool = False) -> None:
+    def __init__(self, message: str, *, fatal: bool = False, lost: bool = False) -> None:
         super().__init__(message)
         self.fatal = fatal
+        self.lost = lost

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from reactor import __version__
 from reactor.clock import Clock, instant
 from reactor.daemon.doctor import checks
+from reactor.daemon.probing import probe_all
 from reactor.daemon.served import Served
 from reactor.daemon.sources import Sources
 from reactor.daemon.views import flow_views, problem_view, source_view
@@ -245,8 +246,10 @@ class DaemonControl:
         daemon = self._daemon
         sizes = await daemon.store.history.sizes()
         counts = await daemon.store.open_counts()
-        return list(
-            checks(
+        outside = self._engine.outside
+        wanted = [(name, one.kind) for name, one in daemon.settings.connections.items()]
+        return [
+            *checks(
                 settings=daemon.settings,
                 pressure=daemon.store.pressure(),
                 sizes=sizes,
@@ -254,8 +257,9 @@ class DaemonControl:
                 sources=daemon.supervisor.states(),
                 pages=daemon.served.book.pages,
                 repaired=self._engine.meter.repaired,
-            )
-        )
+            ),
+            *await probe_all(wanted, outside.connection, outside.catalog),
+        ]
 
     async def metrics(self) -> str:
         """All metrics in the text form of Prometheus."""
@@ -267,11 +271,16 @@ class DaemonControl:
                 by_state[state.word] = by_state.get(state.word, 0) + count
         pressure = self._daemon.store.pressure()
         uptime = (self._daemon.clock.now_ms() - self._daemon.started_ms) / 1000
-        sources = Counter(source.state for source in self._daemon.supervisor.states())
+        states = self._daemon.supervisor.states()
+        sources = Counter(source.state for source in states)
         meter.read("open_executions", lambda: by_state)
         meter.read("store_queue", lambda: pressure.rows)
         meter.read("store_bytes", lambda: pressure.store_bytes)
         meter.read("sources", lambda: {str(state): count for state, count in sources.items()})
+        meter.read("source_up", lambda: {one.instance: one.state == "up" for one in states})
+        meter.read("source_restarts", lambda: {one.instance: one.restarts for one in states})
+        lags = {one.instance: one.lag for one in states if one.lag is not None}
+        meter.read("source_lag", lambda: lags)
         meter.read("uptime_seconds", lambda: uptime)
         return meter.render()
 

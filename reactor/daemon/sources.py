@@ -64,6 +64,7 @@ class Context(Struct, frozen=True, kw_only=True):
     listens_on_loopback: bool
     store: Store
     say_up: Callable[[str], None]
+    say_lag: Callable[[float], None]
     reach: Callable[[int], Awaitable[None]]
     draw: Callable[[], float]
     find_connection: Callable[[str, str | None], Connection]
@@ -71,6 +72,10 @@ class Context(Struct, frozen=True, kw_only=True):
     def up(self, detail: str = "") -> None:
         """Say that the source works."""
         self.say_up(detail)
+
+    def lag(self, events: float) -> None:
+        """Say how many events wait at the peer."""
+        self.say_lag(events)
 
     async def position(self) -> Any:
         """The last position stored with an event of this instance."""
@@ -196,6 +201,7 @@ class Sources:
             listens_on_loopback=world.listens_on_loopback,
             store=world.store,
             say_up=lambda detail: self._supervisor.up(want.instance, detail),
+            say_lag=lambda events: self._supervisor.lag(want.instance, events),
             reach=world.wait_until,
             draw=world.chance,
             find_connection=world.connection,

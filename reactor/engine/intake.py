@@ -322,7 +322,11 @@ class Intake:
         for name, place in received.places.items():
             write.positions.append((place_name(plan.instance, name), place))
         if received.identity is not None:
-            row = Identity(plan.instance, received.identity, plan.id, starts, received.digest, None)
+            secs = received.known_secs
+            until_ms = None if secs is None else plan.now_ms + round(secs * 1000)
+            row = Identity(
+                plan.instance, received.identity, plan.id, starts, received.digest, until_ms
+            )
             self._identities.record(write, row)
         self._meter.accepted += 1
         if self._bell.listeners:

@@ -16,6 +16,9 @@ READINGS: Mapping[str, tuple[str, str | None]] = {
     "store_queue": ("Writes that wait for the next commit.", None),
     "store_bytes": ("Bytes that the state folder takes.", None),
     "sources": ("Sources by state.", "state"),
+    "source_up": ("1 where a source works.", "source"),
+    "source_restarts": ("How often a source was started again.", "source"),
+    "source_lag": ("Events that wait at the peer of a source.", "source"),
     "log_lines_dropped": ("Log lines lost because nobody read them fast enough.", None),
     "uptime_seconds": ("Seconds since the daemon started.", None),
 }

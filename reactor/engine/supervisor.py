@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reactor.clock import Clock
 from reactor.errors import SourceFailed
@@ -18,6 +19,8 @@ Wait = Callable[[float], Awaitable[None]]
 
 FIRST_DELAY_SECS = 1.0
 LONGEST_DELAY_SECS = 60.0
+# A peer that is away is asked this often: asking costs little, and it may be back any moment.
+LOST_DELAY_SECS = 4.0
 # A source that was up this long starts its delays anew.
 STEADY_SECS = 60.0
 # From this many failures in a row on the delays are as long as they get, and somebody must look.
@@ -32,7 +35,8 @@ class SourceState(Struct, frozen=True, kw_only=True):
 
     `starting`: never up yet. `up`: it works. `retrying`: it failed and is tried again. `down`: that
     has gone on for long. `stopped`: only a person can mend it. `since_ms` is when this began,
-    `restarts` counts since the daemon started, `error` is the last failure.
+    `restarts` counts since the daemon started, `error` is the last failure, `lag` how many events
+    wait at the peer, where the source can tell.
     """
 
     instance: str
@@ -41,6 +45,7 @@ class SourceState(Struct, frozen=True, kw_only=True):
     detail: str = ""
     restarts: int = 0
     error: str | None = None
+    lag: float | None = None
 
 
 class _Source:
@@ -117,6 +122,11 @@ class Supervisor:
             source.up_at = self._clock.monotonic_secs()
         self._turn(source, "up", detail=detail)
 
+    def lag(self, instance: str, events: float) -> None:
+        """The source says how many events wait at its peer."""
+        if (source := self._sources.get(instance)) is not None:
+            source.state = replace(source.state, lag=events)
+
     async def stop(self, *instances: str) -> None:
         """Cancel sources and wait until they have ended, 10 seconds at most; then forget them."""
         tasks = {}
@@ -174,7 +184,7 @@ class Supervisor:
             source.failures += 1
             self._turn(source, "down" if source.failures >= DOWN_AFTER else "retrying", error=text)
             self._tell(source, failure, text)
-            await self._wait(self._delay_secs(source.failures))
+            await self._wait(self._delay_secs(source.failures, failure))
             restarts = source.state.restarts + 1
             self._turn(source, source.state.state, restarts=restarts, error=text)
 
@@ -183,9 +193,10 @@ class Supervisor:
             return False
         return self._clock.monotonic_secs() - source.up_at >= STEADY_SECS
 
-    def _delay_secs(self, failures: int) -> float:
+    def _delay_secs(self, failures: int, failure: BaseException) -> float:
+        is_lost = isinstance(failure, SourceFailed) and failure.lost
         longest = FIRST_DELAY_SECS * 2.0 ** min(failures - 1, 30)
-        return self._chance() * min(longest, LONGEST_DELAY_SECS)
+        return self._chance() * min(longest, LOST_DELAY_SECS if is_lost else LONGEST_DELAY_SECS)
 
     def _turn(
         self,
@@ -205,6 +216,7 @@ class Supervisor:
             detail=detail,
             restarts=before.restarts if restarts is None else restarts,
             error=before.error if error is None else error,
+            lag=before.lag,
         )
 
     def _tell(self, source: _Source, failure: BaseException, text: str) -> None:

@@ -16,7 +16,7 @@ class Received(Struct, frozen=True, kw_only=True, gc=False):
     `fields` are the source's own names beside `event.data` (declared by its Spec). `identity` is
     unique per
     source instance; `digest` (of the body) tells a repeat from another body under the same
-    identity.
+    identity; it is known for `known_secs` (None: for ever).
     `position` is stored in the same commit, and so are `places`: positions by name, for sources
     that follow many things at once; None forgets one. `undecodable` says why raw `data` could not
     be decoded: it goes to the dead letters. `wait` asks for the outcome of the execution.
@@ -27,6 +27,7 @@ class Received(Struct, frozen=True, kw_only=True, gc=False):
     type: str | None = None
     key: str | None = None
     identity: str | None = None
+    known_secs: float | None = None
     digest: bytes | None = None
     time_ms: int | None = None
     position: Any = None

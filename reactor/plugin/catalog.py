@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import Literal
 
-from reactor.plugin.spec import Spec
+from reactor.plugin.spec import Outlet, Spec
 
 # Each word of the language and the connector that has it. PyInstaller reads this table too.
 SOURCES: Mapping[str, str] = {
@@ -40,6 +40,8 @@ ACTIONS: Mapping[str, str] = {
     "csv.write": "reactor.connectors.csv",
     "python": "reactor.connectors.python",
 }
+# Each kind of connection that can be tried, and the connector that has it.
+CONNECTIONS: Mapping[str, str] = {}
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(
     [
@@ -93,6 +95,14 @@ class Catalog:
         if spec is not None:
             self._found[kind, word] = spec
         return spec
+
+    def outlet(self, kind: str) -> Outlet | None:
+        """How connections of a kind are read and tried; None where nobody knows the kind."""
+        module = CONNECTIONS.get(kind)
+        if module is None:
+            return None
+        found = vars(importlib.import_module(module)).values()
+        return next(one for one in found if isinstance(one, Outlet) and one.kind == kind)
 
     def words(self, kind: Literal["source", "action"]) -> list[str]:
         """Every word of a kind, sorted."""

@@ -158,6 +158,10 @@ class SourceContext(Protocol):
         """Say that the source works; until then it counts as starting."""
         ...
 
+    def lag(self, events: float) -> None:
+        """Say how many events wait at the peer, for the metrics."""
+        ...
+
     async def position(self) -> Any:
         """The last position stored with an event of this instance, or None."""
         ...

@@ -1,7 +1,7 @@
 """How a source or an action is declared: one function with a typed config."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_type_hints
 
 import msgspec
@@ -16,6 +16,19 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Fields(Struct, frozen=True, kw_only=True):
     """The base of what a source brings beside `event.data`; each field with `doc()`."""
+
+
+class Outlet(Struct, frozen=True, kw_only=True):
+    """A kind of connection of reactor.yaml: `connections: {main: {redis: {…}}}`.
+
+    `probe` connects and says what answers; it raises `SourceFailed` or `ActionFailed` with the
+    cause in words.
+    """
+
+    kind: str
+    config: Any
+    summary: str
+    probe: Callable[[Any], Awaitable[str]]
 
 
 def doc(
@@ -150,6 +163,17 @@ def action(
             every_failure_transient=every_failure_transient,
             output=get_type_hints(function).get("return"),
             timeout_secs=timeout_secs,
+        )
+
+    return declare
+
+
+def connection(kind: str) -> Callable[[Callable[[Any], Awaitable[str]]], Outlet]:
+    """Declare `async def probe(config) -> str` as a kind of connection."""
+
+    def declare(function: Callable[[Any], Awaitable[str]]) -> Outlet:
+        return Outlet(
+            kind=kind, config=_config_of(function), summary=_summary(function), probe=function
         )
 
     return declare

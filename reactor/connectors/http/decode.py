@@ -1,12 +1,10 @@
 """What a body means: JSON, a form, text or bytes, by what the route wants and the sender says."""
 
 import codecs
-from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from reactor.model.http import named_values
+from reactor.plugin.payload import read_json
 
 # Character sets that senders of webhooks use; Python knows others that are no text at all.
 _CHARSETS = {
@@ -18,10 +16,6 @@ _CHARSETS = {
         *(f"cp125{part}" for part in range(9)),
     )
 }  # fmt: skip
-_UTF8_MARK = b"\xef\xbb\xbf"  # PowerShell writes it; RFC 8259 lets us read past it
-_DEEPEST = 200
-
-_json = msgspec.json.Decoder()
 
 
 class Undecodable(Exception):
@@ -92,26 +86,7 @@ def _from_json(body: bytes, charset: str) -> Any:
     try:
         if charset not in {"utf-8", "ascii"}:
             body = body.decode(charset).encode()
-        data = _json.decode(body.removeprefix(_UTF8_MARK))
-    except RecursionError:
-        raise Undecodable(422, f"the JSON is nested over {_DEEPEST} levels") from None
-    except (msgspec.MsgspecError, ValueError):
-        raise Undecodable(422, "the body is not valid JSON") from None
-    if body.count(b"[") + body.count(b"{") > _DEEPEST and _too_deep(data):
-        raise Undecodable(422, f"the JSON is nested over {_DEEPEST} levels")
-    return data
-
-
-def _too_deep(data: Any) -> bool:
-    level = [data]
-    for _ in range(_DEEPEST):
-        level = [inner for value in level for inner in _inside(value)]
-        if not level:
-            return False
-    return True
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+        return read_json(body)
+    except ValueError as error:
+        deep = "nested" in str(error)
+        raise Undecodable(422, str(error) if deep else "the body is not valid JSON") from None
