@@ -13,6 +13,8 @@ SOURCES: Mapping[str, str] = {
     "http": "reactor.connectors.http.source",
     "file": "reactor.connectors.file.source",
     "schedule": "reactor.connectors.schedule.source",
+    "kafka": "reactor.connectors.kafka.source",
+    "nats": "reactor.connectors.nats.source",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -39,15 +41,19 @@ ACTIONS: Mapping[str, str] = {
     "csv.read": "reactor.connectors.csv",
     "csv.write": "reactor.connectors.csv",
     "python": "reactor.connectors.python",
+    "kafka.publish": "reactor.connectors.kafka.action",
+    "nats.publish": "reactor.connectors.nats.actions",
+    "nats.request": "reactor.connectors.nats.actions",
 }
 # Each kind of connection that can be tried, and the connector that has it.
-CONNECTIONS: Mapping[str, str] = {}
+CONNECTIONS: Mapping[str, str] = {
+    "kafka": "reactor.connectors.kafka.source",
+    "nats": "reactor.connectors.nats.source",
+}
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset(
     [
         "poll",
-        "kafka",
-        "nats",
         "redis",
         "mqtt",
         "sql",
@@ -60,9 +66,6 @@ LATER_SOURCES = frozenset(
 )
 LATER_ACTIONS = frozenset(
     [
-        "kafka.publish",
-        "nats.publish",
-        "nats.request",
         "redis.publish",
         "redis.xadd",
         "redis.push",
