@@ -3,18 +3,24 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Self
+
+from msgspec import json
 
 from reactor.clock import SystemClock
 from reactor.daemon.sources import Context
-from reactor.errors import NotFound
+from reactor.engine.intake import Limits
+from reactor.errors import NotFound, StorageFailed
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import Connection
 from reactor.plugin.decode import decode
-from reactor.testing import World
+from reactor.store import Query
+from reactor.store.sqlite import SqliteStore, open_memory
+from reactor.testing import HandClock, World
 
-_PATIENCE_SECS = 30.0
+_PATIENCE_SECS = 15.0
 _LOOK_SECS = 0.01
 _FLOW = """\
 flow: taken
@@ -101,6 +107,15 @@ class Running:
         """A stored event."""
         return await self.world.store.history.event(id)
 
+    async def letter(self) -> tuple[str, Any]:
+        """The only dead letter, once it is there: its kind, and the data of its event."""
+
+        async def there() -> Any:
+            return await self.world.store.history.dead(Query())
+
+        (letter,) = await eventually(there, "a dead letter is written")
+        return letter.kind, (await self.event(letter.event)).data
+
     async def __aenter__(self) -> Self:
         self.begin()
         return self
@@ -139,9 +154,35 @@ class Running:
         raise NotFound(f"there is no {kind} connection {name!r}")
 
 
-def flow(word: str, config: str) -> str:
-    """A flow that takes all events of a source."""
-    return _FLOW.format(word=word, config=config)
+@asynccontextmanager
+async def reading(
+    word: str,
+    config: Mapping[str, Any],
+    *,
+    store: SqliteStore | None = None,
+    limits: Limits | None = None,
+) -> AsyncIterator[Running]:
+    """A source that runs in a world of its own, or in one that goes on from a store."""
+    text = _FLOW.format(word=word, config=json.encode(config).decode())
+    # A world that goes on begins later than the last one: ids come of the time.
+    clock = HandClock(SystemClock().now_ms())
+    async with (
+        World(text, store=store, limits=limits, clock=clock) as world,
+        Running(world, word, config) as source,
+    ):
+        yield source
+
+
+@asynccontextmanager
+async def lasting() -> AsyncIterator[SqliteStore]:
+    """A store that outlives the worlds it is given to: each one after the first is a restart."""
+
+    def failed(error: StorageFailed) -> None:
+        raise error
+
+    made = await open_memory(on_failure=failed, clock=SystemClock())
+    yield made
+    await made.close(clean=True)
 
 
 async def _reach(ms: int) -> None:

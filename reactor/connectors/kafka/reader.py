@@ -24,6 +24,7 @@ from reactor.connectors.kafka.records import received
 from reactor.connectors.kafka.reset import Reset, read_reset
 from reactor.errors import Overloaded, SourceFailed
 from reactor.model.event import Received
+from reactor.plugin.cancelling import heed_cancellation
 from reactor.plugin.context import Emit, SourceContext
 from reactor.plugin.payload import Form
 
@@ -67,6 +68,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
         self._known = False
         self._assigned = False
         self._moving = False
+        self._changes = 0
         self._reset: Reset | None = None
         self._storing = asyncio.Lock()
         self._failure: Exception | None = None
@@ -81,6 +83,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
         self._alive_at = self._now()
         try:
             while True:
+                heed_cancellation()
                 await self._turn()
         finally:
             with suppress(SourceFailed):
@@ -102,6 +105,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
     async def _turn(self) -> None:
         records: Mapping[TopicPartition, Sequence[ConsumerRecord]] = {}
         lost: list[TopicPartition] = []
+        changes = self._changes
         try:
             records = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
         except OffsetOutOfRangeError as error:
@@ -110,7 +114,10 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
             pass  # it is not ours yet: its beginning is about to be sought
         if self._failure is not None:
             raise self._failure
-        if self._moving:
+        if self._moving or changes != self._changes:
+            # Some of it may have been fetched before we sought: fetch it again.
+            for partition in records.keys() & self._ours:
+                self._consumer.seek(partition, self._marks[partition].offset)
             return
         if lost:
             await self._place(lost)
@@ -207,6 +214,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
             self._failure = error
         self._assigned = True
         self._moving = False
+        self._changes += 1
         self._alive_at = self._now()
         self._say()
 

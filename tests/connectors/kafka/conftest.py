@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -11,9 +11,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.structs import TopicPartition
 from msgspec import json
 
-from reactor.testing import World
+from reactor.store.sqlite import SqliteStore
+from tests.brokers import running
 from tests.brokers.kafka import Kafka
-from tests.brokers.running import Running, flow
+from tests.brokers.running import Running, lasting
 
 _names = (f"topic{number}" for number in itertools.count(1))
 
@@ -121,17 +122,20 @@ def kafka() -> Iterator[Kafka]:
 
 
 @pytest.fixture
-async def topic(kafka: Kafka) -> AsyncIterator[Topic]:
+async def topic(kafka: Kafka) -> Topic:
     """A topic with one partition."""
     made = Topic(kafka.address, next(_names))
     await made.make()
-    yield made
+    return made
 
 
-@asynccontextmanager
-async def reading(config: Mapping[str, Any], *, store: Any = None) -> AsyncIterator[Running]:
-    """A source that runs, in a world of its own, or in one that goes on from a store."""
-    text = json.encode(config).decode()
-    async with World(flow("kafka", text), store=store) as world:
-        async with Running(world, "kafka", config) as source:
-            yield source
+@pytest.fixture
+async def store() -> AsyncIterator[SqliteStore]:
+    """A store that outlives a restart."""
+    async with lasting() as made:
+        yield made
+
+
+def reading(config: Mapping[str, Any], **options: Any) -> AbstractAsyncContextManager[Running]:
+    """A source that runs: see `tests.brokers.running`."""
+    return running.reading("kafka", config, **options)
