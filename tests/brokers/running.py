@@ -107,6 +107,15 @@ class Running:
         """A stored event."""
         return await self.world.store.history.event(id)
 
+    def fill(self) -> None:
+        """From now on nothing can be stored, as when the disk is full."""
+        self.world.engine.intake.open = False
+
+    async def empty(self) -> None:
+        """There is room again."""
+        self.world.engine.intake.open = True
+        await self.world.advance("10s")
+
     async def letter(self) -> tuple[str, Any]:
         """The only dead letter, once it is there: its kind, and the data of its event."""
 

@@ -22,20 +22,26 @@ from reactor.connectors.kafka.asking import Answer
 from reactor.connectors.kafka.marks import Begin, Bounds, Mark, Start, begin
 from reactor.connectors.kafka.records import received
 from reactor.connectors.kafka.reset import Reset, read_reset
-from reactor.errors import Overloaded, SourceFailed
+from reactor.errors import SourceFailed
 from reactor.model.event import Received
 from reactor.plugin.cancelling import heed_cancellation
 from reactor.plugin.context import Emit, SourceContext
 from reactor.plugin.payload import Form
+from reactor.plugin.storing import store_held
 
 SILENCE_SECS = 30.0
 _POLL_MS = 250
 _MOST_RECORDS = 1000
 _COMMIT_EVERY_SECS = 0.2
 _COMMIT_SECS = 5.0
+_LAST_SECS = 0.3
 _PLACE_SECS = 8.0
 _SAY_EVERY_SECS = 1.0
 _TOLD_SILENCE_SECS = 5.0
+
+
+class _Moved(Exception):
+    """Partitions come and go while a batch waits for room."""
 
 
 class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
@@ -72,7 +78,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
         self._reset: Reset | None = None
         self._storing = asyncio.Lock()
         self._failure: Exception | None = None
-        self._paused_until: float | None = None
+        self._held = False
         self._committed_at = self._said_at = self._alive_at = self._now()
         self._beat = 0
 
@@ -87,18 +93,23 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
                 await self._turn()
         finally:
             with suppress(SourceFailed):
-                await self._commit(limit_secs=0.3)
+                await self._commit(limit_secs=_LAST_SECS)
+            await self._keep()
 
     async def _recall(self) -> None:
-        position, places = await self._context.position(), await self._context.places()
-        for name, place in places.items():
-            topic, _, partition = name.rpartition(":")
-            self._marks[TopicPartition(topic, int(partition))] = msgspec.convert(place, Mark)
-        self._known = position is not None or bool(places)
+        position = await self._context.position()
+        await self._read_marks()
+        self._known = position is not None or bool(self._marks)
         if isinstance(position, str):
             self._reset = read_reset(position)
-        elif position is None and places:
+        elif position is None and self._marks:
             self._reset = read_reset("earliest")
+
+    async def _read_marks(self) -> None:
+        """Take what is stored for true, also of a batch whose end we did not wait for."""
+        for name, place in (await self._context.places()).items():
+            topic, _, partition = name.rpartition(":")
+            self._marks[TopicPartition(topic, int(partition))] = msgspec.convert(place, Mark)
 
     # ---- one turn
 
@@ -128,10 +139,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
             await self._commit(limit_secs=_COMMIT_SECS)
         if not records:
             await self._keep()
-        if self._paused_until is not None and now >= self._paused_until:
-            self._paused_until = None
-            self._consumer.resume(*self._ours)
-        self._watch(is_alive=bool(records) or self._paused_until is not None)
+        self._watch(is_alive=bool(records))
 
     async def _take(self, records: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
         async with self._storing:
@@ -145,14 +153,28 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
                         batch.append(received(record, self._form, {name: mark}))
                 marks[partition] = mark
             try:
-                await self._emit.many(batch)
-            except Overloaded as full:
-                for partition in marks:
-                    self._consumer.seek(partition, self._marks[partition].offset)
-                self._consumer.pause(*self._ours)
-                self._paused_until = self._now() + full.retry_after_secs
-            else:
-                self._marks |= marks
+                await store_held(self._emit, batch, self._hold)
+            except _Moved:
+                return  # they begin anew where the store says
+            finally:
+                self._let_go()
+            self._marks |= marks
+
+    async def _hold(self) -> None:
+        """Stay a member that fetches nothing while nothing can be stored."""
+        if not self._held:
+            self._held = True
+            self._consumer.pause(*self._ours)
+            self._say()
+        await self._consumer.getmany(timeout_ms=_POLL_MS)
+        if self._moving:
+            raise _Moved
+        self._alive_at = self._now()
+
+    def _let_go(self) -> None:
+        if self._held:
+            self._held = False
+            self._consumer.resume(*(self._ours & self._consumer.assignment()))
 
     # ---- what is stored is committed
 
@@ -221,6 +243,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
     async def _place(self, partitions: list[TopicPartition]) -> None:
         """Decide where partitions begin, seek, and leave that committed and stored."""
         consumer = self._consumer
+        await self._read_marks()
         firsts = await consumer.beginning_offsets(partitions) if partitions else {}
         ends = await consumer.end_offsets(partitions) if partitions else {}
         for partition in partitions:
@@ -275,7 +298,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
         lag = self._lag()
         self._context.lag(lag)
         words = [f"{len(self._ours)} partitions", f"{lag} records behind"]
-        if self._paused_until is not None:
+        if self._held:
             words.append("held back: nothing can be stored at the moment")
         elif now - self._alive_at > _TOLD_SILENCE_SECS:
             words.append(f"no broker answers since {now - self._alive_at:.0f} s")

@@ -1,9 +1,9 @@
 """A connection to NATS that ends when the server is lost: whoever needs it makes a new one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from nats.aio.client import Client
 from nats.errors import AuthorizationError, Error, SecureConnRequiredError, SecureConnWantedError
@@ -12,7 +12,9 @@ from reactor.connectors.nats.servers import Servers
 from reactor.errors import SourceFailed
 from reactor.plugin.reach import Tls, shown_url, tls_context, why
 
-CONNECT_SECS = 3
+T = TypeVar("T")
+
+_CONNECT_SECS = 3
 _ALL_SECS = 8.0
 # A server that is silent for two of these is lost.
 _PING_SECS = 10
@@ -41,6 +43,20 @@ class Link:
             reason = "" if self.reason is None else f": {self.reason}"
             raise SourceFailed(f"the server was lost{reason}", lost=True)
 
+    async def answer(self, work: Coroutine[Any, Any, T]) -> T:
+        """What the server answers; `SourceFailed` as soon as it is lost, for then nothing comes."""
+        asked = asyncio.create_task(work)
+        ended = asyncio.create_task(self.ended.wait())
+        try:
+            await asyncio.wait([asked, ended], return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                self.check()
+            return await asked
+        finally:
+            asked.cancel()
+            ended.cancel()
+            await asyncio.gather(asked, ended, return_exceptions=True)
+
     async def connect(self, url: str, given: dict[str, Any]) -> None:
         """Connect to one server; whatever the library raises."""
 
@@ -57,7 +73,10 @@ class Link:
             disconnected_cb=closed,
             closed_cb=closed,
             allow_reconnect=False,
-            connect_timeout=CONNECT_SECS,
+            # Or a server that refuses would be asked for two minutes.
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            connect_timeout=_CONNECT_SECS,
             ping_interval=_PING_SECS,
             max_outstanding_pings=2,
             **given,

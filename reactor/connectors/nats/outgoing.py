@@ -43,13 +43,16 @@ class Outgoing:
     ) -> dict[str, Any]:
         """Send a message; where it went."""
         try:
-            client = (await self._open()).client
+            link = await self._open()
             if stream is None:
-                await client.publish(subject, body, headers=dict(headers) or None)
-                await client.flush(_FLUSH_SECS)
+                await link.client.publish(subject, body, headers=dict(headers) or None)
+                await link.answer(link.client.flush(_FLUSH_SECS))
                 return {"stream": None, "sequence": None, "duplicate": False}
-            found = await client.jetstream().publish(
-                subject, body, timeout=_STORE_SECS, stream=stream, headers=dict(headers)
+            jetstream = link.client.jetstream()
+            found = await link.answer(
+                jetstream.publish(
+                    subject, body, timeout=_STORE_SECS, stream=stream, headers=dict(headers)
+                )
             )
         except (Error, OSError, SourceFailed, TimeoutError) as error:
             raise _failed(error, subject, stream) from error
@@ -60,10 +63,10 @@ class Outgoing:
     ) -> tuple[bytes, dict[str, str]]:
         """Send a message and wait for its answer."""
         try:
-            client = (await self._open()).client
-            found = await client.request(
-                subject, body, timeout=_ANSWER_SECS, headers=dict(headers) or None
-            )
+            link = await self._open()
+            given = dict(headers) or None
+            asked = link.client.request(subject, body, timeout=_ANSWER_SECS, headers=given)
+            found = await link.answer(asked)
         except (Error, OSError, SourceFailed, TimeoutError) as error:
             raise _failed(error, subject, None) from error
         return found.data, dict(found.headers or {})

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error
 
 from reactor.connectors.nats.link import Link
@@ -34,11 +35,12 @@ class Pull:
         self._news = asyncio.Event()
         self._left = 0
         self._error: str | None = None
+        self._heard_by: Subscription | None = None
         self._ended: asyncio.Task[Any] | None = None
 
     async def begin(self) -> None:
         """Listen."""
-        await self._client.subscribe(
+        self._heard_by = await self._client.subscribe(
             self._inbox, cb=self._hear, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
         self._ended = asyncio.create_task(self._link.ended.wait())
@@ -76,6 +78,9 @@ class Pull:
             await asyncio.gather(self._ended, return_exceptions=True)
         with suppress(TimeoutError, Error, OSError):
             async with asyncio.timeout(_BYE_SECS):
+                # Or the server would go on sending to us until it sees that we are gone.
+                if self._heard_by is not None:
+                    await self._heard_by.unsubscribe()
                 for message in self._heard:
                     await self._client.publish(message.reply, b"-NAK")
                 await self._client.flush()

@@ -19,11 +19,12 @@ from reactor.clock import instant, to_ms
 from reactor.connectors.nats.link import Link
 from reactor.connectors.nats.messages import delivery, received
 from reactor.connectors.nats.pull import Pull
-from reactor.errors import Overloaded, SourceFailed
+from reactor.errors import SourceFailed
 from reactor.model.event import Received
 from reactor.plugin.cancelling import heed_cancellation
 from reactor.plugin.context import Emit, SourceContext
 from reactor.plugin.payload import Form
+from reactor.plugin.storing import store_held
 
 KNOWN_SECS = 7 * 86_400.0
 ACK_WAIT_SECS = 10.0
@@ -176,7 +177,7 @@ class Durables:
         pull = Pull(self._link, self._stream.name, name)
         await pull.begin()
         clock = self._context.clock
-        looked_at, floor = -_LOOK_SECS, 0
+        looked_at, floor = clock.monotonic_secs(), await self._look(name, born, 0)
         try:
             while True:
                 heed_cancellation()
@@ -194,20 +195,15 @@ class Durables:
     async def _store(self, messages: Sequence[Msg], mark: str) -> None:
         """Store a batch, however long that takes: the server is told that we are at it."""
         batch = [self._received(message, mark) for message in messages]
-        while True:
-            try:
-                await self._emit.many(batch)
-                return
-            except Overloaded as full:
-                heed_cancellation()
-                self._context.up("held back: nothing can be stored at the moment")
-                for message in messages:
-                    await message.in_progress()
-                pause_secs = min(full.retry_after_secs, ACK_WAIT_SECS / 3)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(pause_secs):
-                        await self._link.ended.wait()
-                self._link.check()
+
+        async def held() -> None:
+            heed_cancellation()
+            self._link.check()
+            self._context.up("held back: nothing can be stored at the moment")
+            for message in messages:
+                await message.in_progress()
+
+        await store_held(self._emit, batch, held, every_secs=ACK_WAIT_SECS / 4)
 
     def _received(self, message: Msg, mark: str) -> Received:
         found = delivery(message.reply)

@@ -8,9 +8,10 @@ from nats.aio.msg import Msg
 
 from reactor.connectors.nats.link import Link
 from reactor.connectors.nats.messages import received
-from reactor.errors import Overloaded
+from reactor.plugin.cancelling import heed_cancellation
 from reactor.plugin.context import Emit, SourceContext
 from reactor.plugin.payload import Form
+from reactor.plugin.storing import store_held
 
 # What waits for the next commit; the newest that does not fit is gone, as with any slow reader.
 MOST_WAITING = 10_000
@@ -50,7 +51,7 @@ class Subjects:
 
     async def _take(self, message: Msg) -> None:
         if len(self._waiting) >= MOST_WAITING:
-            self._lose(1)
+            self._lose()
             return
         self._waiting.append(message)
         self._news.set()
@@ -58,14 +59,16 @@ class Subjects:
     async def _store(self) -> None:
         count = min(len(self._waiting), _MOST_AT_ONCE)
         batch = [received(self._waiting.popleft(), self._form) for _ in range(count)]
-        try:
-            await self._emit.many(batch)
-        except Overloaded:
-            self._lose(count)
+        await store_held(self._emit, batch, self._hold)
 
-    def _lose(self, count: int) -> None:
+    async def _hold(self) -> None:
+        heed_cancellation()
+        self._link.check()
+
+    def _lose(self) -> None:
         if not self._gone:
-            message = "messages were lost: nothing could be stored; a stream would have kept them"
+            message = "messages were lost: they came faster than they could be stored"
             self._context.log.warning(message)
-        self._gone += count
-        self._context.up(f"{self._gone} messages were lost: nothing could be stored")
+        self._gone += 1
+        if self._gone.bit_count() == 1:  # not for each of a million
+            self._context.up(f"{self._gone} messages or more were lost: they came too fast")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from reactor.connectors.nats.subjects import MOST_WAITING
 from tests.brokers.running import eventually
 from tests.connectors.nats.conftest import reading
 
@@ -42,13 +43,13 @@ async def test_what_cannot_be_stored_is_lost_and_said(server, client):
     """Core NATS keeps nothing: the source says how much is gone, and goes on."""
     async with reading({"servers": [server.url], "subjects": ["b"]}) as source:
         await source.up()
-        source.world.engine.intake.open = False
-        await client.publish("b", b"1")
-        await eventually(lambda: "1 messages were lost" in source.said[-1], "the loss is said")
-        source.world.engine.intake.open = True
-        await client.publish("b", b"2")
+        source.fill()
+        for number in range(MOST_WAITING * 2):
+            await client.publish("b", str(number).encode())
+        await eventually(lambda: "were lost" in source.said[-1], "the loss is said")
+        await source.empty()
 
-        assert await source.data(1) == [2]
+        assert (await source.data(3))[:3] == [0, 1, 2]
 
 
 async def test_a_lost_server_is_said(server, client):
