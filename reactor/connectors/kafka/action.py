@@ -51,9 +51,14 @@ class Publish(Reached, frozen=True, kw_only=True):
     headers: Annotated[dict[str, str | None], doc("Headers of every record.")] = msgspec.field(
         default_factory=dict
     )
-    partition: Annotated[
-        int | None, msgspec.Meta(ge=0), doc("The partition, where the key is not to choose it.")
-    ] = None
+    partition: (
+        Annotated[
+            int,
+            msgspec.Meta(ge=0),
+            doc("The partition, where the key is not to choose it."),
+        ]
+        | None
+    ) = None
 
 
 class Published(TypedDict):

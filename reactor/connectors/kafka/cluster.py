@@ -12,6 +12,8 @@ from reactor.plugin.reach import Tls, tls_context
 from reactor.plugin.spec import Complaint, Config, doc
 
 PORT = 9092
+# New partitions, and topics that fit a pattern, are seen within this time.
+METADATA_MS = 30_000
 
 
 class Sasl(Config, frozen=True):

@@ -18,7 +18,7 @@ from aiokafka.errors import (
 )
 
 from reactor.connectors.kafka.asking import ask
-from reactor.connectors.kafka.cluster import Cluster, options
+from reactor.connectors.kafka.cluster import METADATA_MS, Cluster, options
 from reactor.errors import ActionFailed, SourceFailed
 from reactor.units import format_size
 
@@ -73,6 +73,7 @@ class Outgoing:
                 producer = AIOKafkaProducer(
                     bootstrap_servers=self._cluster.brokers,
                     client_id="reactor",
+                    metadata_max_age_ms=METADATA_MS,
                     acks="all",
                     enable_idempotence=True,
                     request_timeout_ms=_REQUEST_MS,

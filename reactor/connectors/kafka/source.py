@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from reactor.connectors.kafka.cluster import (
+    METADATA_MS,
     Cluster,
     Reached,
     check_reached,
@@ -155,6 +156,7 @@ async def _member(cluster: Cluster, group: str) -> AsyncIterator[Any]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=cluster.brokers,
         client_id="reactor",
+        metadata_max_age_ms=METADATA_MS,
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="none",

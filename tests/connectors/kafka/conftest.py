@@ -43,6 +43,12 @@ class Topic:
         async with self._admin() as admin:
             await admin.create_partitions({self.name: NewPartitions(partitions)})
 
+        async def known() -> bool:
+            async with self.producer() as producer:
+                return len(await producer.partitions_for(self.name)) == partitions
+
+        await running.eventually(known, "all partitions are there")
+
     async def truncate(self, partition: int, before: int) -> None:
         """Delete its oldest records, as retention does."""
         from aiokafka.admin import RecordsToDelete

@@ -3,6 +3,7 @@
 import pytest
 from msgspec import json
 
+from reactor.clock import instant
 from tests.brokers.running import eventually
 from tests.connectors.kafka.conftest import reading
 
@@ -42,7 +43,7 @@ async def test_a_record_brings_its_facts(topic):
         "partition": 0,
         "offset": 0,
         "headers": {"a": "b", "raw": b"\xff"},
-        "timestamp": "1970-01-01T00:00:01Z",
+        "timestamp": instant(1_000),
     }
     assert (event.key, event.time_ms) == ("k", 1_000)
 
