@@ -18,16 +18,16 @@ class Ids:
         self._clock = clock
         self._last = after
 
-    def next(self) -> int:
-        """An id larger than every one made or seen before."""
-        fresh = self._clock.now_ms() << 22
+    def next(self, now_ms: int | None = None) -> int:
+        """An id larger than every one made or seen before; `now_ms` for who has asked already."""
+        fresh = (self._clock.now_ms() if now_ms is None else now_ms) << 22
         self._last = fresh if fresh > self._last else self._last + 1
         return self._last
 
 
 def id_text(prefix: str, number: int) -> str:
     """The public form of an id: `evt_66dd6a5b00000001`, which sorts as the number does."""
-    return f"{prefix}_{number:016x}"
+    return f"{prefix}_{number.to_bytes(8).hex()}"
 
 
 def parse_id(text: str, prefix: str) -> int:

@@ -11,8 +11,11 @@ import traceback
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Literal, Self, TextIO
+
+import msgspec
 
 from reactor.clock import Clock
 from reactor.secrets import Redactor
@@ -169,6 +172,9 @@ class Lines:
     def of(self, record: Record) -> str:
         """The record's line, with secrets masked and control characters escaped."""
         redact = self._redactor.redact_text
+        if isinstance(record, Said):
+            facts = {name: redact(value) for name, value in record.facts.items()}
+            return self._line(record, redact(record.message), facts, "")
         facts = {
             f"{name}_" if name in _OURS else name: self._redactor.redact(_shown(value))
             for name, value in _facts(record)
@@ -179,8 +185,10 @@ class Lines:
             if (record.exc_info and record.exc_info[0])
             else ""
         )
-        moment = datetime.fromtimestamp(record.created, UTC)
-        at = moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+        return self._line(record, message, facts, trace)
+
+    def _line(self, record: Record, message: str, facts: dict[str, Any], trace: str) -> str:
+        at = _at(int(record.created * 1000))
         if self._as_json:
             line = _json_line(record, at, message, facts, trace)
         else:
@@ -259,9 +267,7 @@ def _dropped(count: int) -> logging.LogRecord:
     return logging.makeLogRecord({**facts, "count": count})
 
 
-def _facts(record: Record) -> Iterable[tuple[str, Any]]:
-    if isinstance(record, Said):
-        return record.facts.items()
+def _facts(record: logging.LogRecord) -> Iterable[tuple[str, Any]]:
     return ((name, value) for name, value in vars(record).items() if name not in _STANDARD)
 
 
@@ -283,7 +289,7 @@ def _json_line(record: Record, at: str, message: str, facts: dict[str, Any], tra
     line |= {"logger": record.name, **facts}
     if trace:
         line["traceback"] = trace
-    return _escaped(json.dumps(line, ensure_ascii=False))
+    return _escaped(_json(line))
 
 
 def _text_line(record: Record, at: str, message: str, facts: dict[str, Any], trace: str) -> str:
@@ -297,7 +303,20 @@ def _text_line(record: Record, at: str, message: str, facts: dict[str, Any], tra
 def _word(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value):
         return _escaped(value)
-    return _escaped(json.dumps(value, ensure_ascii=False))
+    return _escaped(_json(value))
+
+
+@lru_cache(maxsize=64)  # lines come many in a millisecond
+def _at(created_ms: int) -> str:
+    moment = datetime.fromtimestamp(created_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def _json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except (UnicodeEncodeError, OverflowError):  # half a character, a number of any length
+        return json.dumps(value, ensure_ascii=False)
 
 
 def _escaped(text: str) -> str:

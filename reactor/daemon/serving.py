@@ -21,10 +21,10 @@ from reactor.daemon.served import Served
 from reactor.daemon.sources import Sources, SourceWorld, wait_until
 from reactor.daemon.trying import curl_line
 from reactor.daemon.upkeep import Upkeep
+from reactor.engine.aftermath import Say, log_line
 from reactor.engine.core import Engine, Outside
 from reactor.engine.intake import Limits
 from reactor.engine.meter import watch_lag
-from reactor.engine.runner import Say, log_line
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import ReactorError, StorageFailed
 from reactor.loading.load import Loading, load_document

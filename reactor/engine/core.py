@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from reactor.clock import Clock
+from reactor.engine.aftermath import Say, log_line
 from reactor.engine.alarms import Alarms
 from reactor.engine.bell import Bell, Hear
 from reactor.engine.desk import Desk
@@ -19,7 +20,7 @@ from reactor.engine.meter import Meter
 from reactor.engine.perform import Performer
 from reactor.engine.recovery import recover
 from reactor.engine.router import Router, Surroundings
-from reactor.engine.runner import Runner, Say, log_line
+from reactor.engine.runner import Runner
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.ids import Ids

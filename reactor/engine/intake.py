@@ -156,7 +156,7 @@ class Intake:
     def plan(self, instance: str, received: Received, *, id_: int | None = None) -> Plan:
         """Route one event; nothing is decided that depends on other events."""
         now_ms = self._clock.now_ms()
-        event_id = self._ids.next() if id_ is None else id_
+        event_id = self._ids.next(now_ms) if id_ is None else id_
         time_ms = now_ms if received.time_ms is None else received.time_ms
         source = instance.partition(":")[0]
         view = view_of(received, source=source, event_id=id_text("evt", event_id), time_ms=time_ms)
@@ -234,7 +234,7 @@ class Intake:
     def _start(self, weft: Weft, plan: Plan, decision: Decision) -> Started:
         event_id = plan.id
         if decision.part is not None:
-            event_id = self._ids.next()
+            event_id = self._ids.next(plan.now_ms)
             decision.view["id"] = id_text("evt", event_id)
             weft.write.events.append(plan.event(event_id, decision.view["data"]))
         trigger = decision.candidate.trigger
@@ -246,32 +246,36 @@ class Intake:
         return started
 
     def _admit(self, weft: Weft, plan: Plan, decision: Decision, event_id: int) -> int:
-        flow, key, write = decision.candidate.flow, decision.key, weft.write
+        candidate, key, write, now_ms = decision.candidate, decision.key, weft.write, plan.now_ms
+        flow = candidate.flow
         lane = self._lane(flow.name)
-        number = self._ids.next()
+        number = self._ids.next(now_ms)
         verdict = lane.admit(number, key)
+        starts = verdict.admission is Admission.START
+        over = starts and candidate.straight is not None  # as far as can be foreseen
         row = Execution(
             id=number,
             root=number,
             flow=flow.name,
             version=flow.version,
             event=event_id,
-            trigger=decision.candidate.trigger.id,
+            trigger=candidate.trigger.id,
             key=key,
-            state=State.QUEUED,
-            created_ms=plan.now_ms,
+            state=State.OK if over else State.QUEUED,
+            created_ms=now_ms,
+            started_ms=now_ms if starts else None,
+            finished_ms=now_ms if over else None,
             epoch=self._store.epoch,
             depth=plan.received.depth,
         )
         if verdict.supersede is not None:
             end = End(verdict.supersede, State.SKIPPED, None, plan.now_ms, (), reason="superseded")
             write.ends.append(end)
-        if verdict.admission is Admission.START:
-            running = self._runner.begin(row, flow, decision.view, plan.now_ms)
-            write.executions.append(self._runner.row(running, write))
-            weft.started.append(running)
-            if running.stage.emissions:
-                emissions, running.stage.emissions = running.stage.emissions, []
+        if starts:
+            begun = self._runner.begin(row, candidate, decision.names, write)
+            weft.started.append(begun)
+            if begun.stage.emissions:
+                emissions, begun.stage.emissions = begun.stage.emissions, []
                 weft.plans.extendleft(reversed(self._plans(emissions)))
         elif verdict.admission is Admission.QUEUE:
             write.executions.append(NewExecution(row, ()))
@@ -301,8 +305,8 @@ class Intake:
         write = weft.write
         if write.identities:
             self._identities.committed(write.identities)
-        for running in weft.started:
-            self._runner.committed(running)
+        for begun in weft.started:
+            self._runner.committed(begun)
         outcomes = self._runner.outcomes
         if outcomes.awaited:
             for new in write.executions:

@@ -7,15 +7,18 @@ from reactor.model.execution import Entry
 
 
 class Ledger:
-    """Entries in order; those it began with can be looked up by path and kind."""
+    """Entries in order; those it began with can be looked up by path and kind.
+
+    Of these `saved` are stored (None: all).
+    """
 
     __slots__ = ("attempts", "entries", "history", "saved")
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[Entry], saved: int | None = None) -> None:
         self.entries: list[Entry] = list(entries)
         self.history: dict[tuple[str, str], Any] = {}
         self.attempts: dict[str, list[Any]] = {}
-        self.saved = len(self.entries)
+        self.saved = len(self.entries) if saved is None else saved
         for entry in self.entries:
             if entry.kind == "attempt":
                 self.attempts.setdefault(entry.path, []).append(entry.value)

@@ -39,9 +39,11 @@ class Machine:
         stage: Stage,
         journal: Iterable[Entry],
         chance: Callable[[], float],
+        *,
+        saved: int | None = None,
     ) -> None:
         self.flow = flow
-        self._ledger = Ledger(journal)
+        self._ledger = Ledger(journal, saved)
         self.journal = self._ledger.entries
         self._rendering = rendering
         self._names = rendering.names

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from reactor.clock import instant
 from reactor.engine.machine import Machine
 from reactor.engine.render import Rendering
@@ -55,6 +57,14 @@ class Running:
         self.alarm: Timer | None = None  # a branch waits for a time while others work
 
 
+class Passed(Struct, gc=False):
+    """An execution that went straight: over before its first commit."""
+
+    row: Execution
+    stage: Stage
+    output: Any
+
+
 class Maker:
     """Makes executions from rows and journals."""
 
@@ -73,32 +83,49 @@ class Maker:
         self._secret = secret
         self._chance = chance
 
+    def stage(self, row: Execution) -> Stage:
+        """Where the engine's own words of an execution act."""
+        return Stage(self._shared, self._ids.next, row.root, row.depth, row.event)
+
+    def names(self, flow: Flow, view: dict[str, Any]) -> dict[str, Any]:
+        """What the conditions of a flow saw of an event that was stored."""
+        return {
+            "event": view,
+            "vars": {},
+            "env": self._env,
+            "state": self._shared.committed,
+            "now": None,
+            "flow": about_flow(flow),
+        }
+
     def make(
         self,
         row: Execution,
         flow: Flow,
-        view: dict[str, Any],
+        names: dict[str, Any],
+        stage: Stage,
         journal: Iterable[Entry],
+        *,
+        saved: int | None = None,
     ) -> Running:
-        """The execution as far as its journal goes; `machine.begin` walks it."""
-        names = {
-            "event": view,
-            "vars": {},
-            "steps": {},
-            "env": self._env,
-            "state": self._shared.committed,
-            "now": None,
-            "execution": {
-                "id": id_text("exe", row.id),
-                "flow": row.flow,
-                "version": row.version[:12],
-                "started": instant(row.created_ms),
-                "attempt": 1,
-            },
-            "flow": about_flow(flow),
-            "error": None,
-        }
-        stage = Stage(self._shared, self._ids.next, row.root, row.depth, row.event)
+        """The execution as far as its journal goes; `machine.begin` walks it.
+
+        `names` are what its conditions saw. `saved` entries of the journal are stored; None: all.
+        """
+        names["steps"] = {}
+        names["error"] = None
+        names["execution"] = about_execution(row)
         rendering = Rendering(flow, names, self._secret)
-        machine = Machine(flow, rendering, stage, journal, self._chance)
-        return Running(row, flow, machine, stage, view)
+        machine = Machine(flow, rendering, stage, journal, self._chance, saved=saved)
+        return Running(row, flow, machine, stage, names["event"])
+
+
+def about_execution(row: Execution) -> dict[str, Any]:
+    """`execution` in expressions."""
+    return {
+        "id": id_text("exe", row.id),
+        "flow": row.flow,
+        "version": row.version[:12],
+        "started": instant(row.created_ms),
+        "attempt": 1,
+    }

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from reactor.engine.identities import Known, Name
-from reactor.engine.making import Running
+from reactor.engine.making import Passed, Running
 from reactor.engine.router import Decision
 from reactor.model.event import Event, Receipt, Received
 from reactor.store import Identity, Write
@@ -60,7 +60,7 @@ class Weft(Struct):
 
     write: Write
     plans: deque[Plan]
-    started: list[Running]
+    started: list[Running | Passed]
     replaced: list[int] = []
 
 

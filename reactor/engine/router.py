@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from reactor.clock import instant
+from reactor.engine.straight import Straight, straight_of
 from reactor.errors import EvaluationError
 from reactor.expr.equalities import equalities
 from reactor.expr.parse import Expression
@@ -17,7 +18,10 @@ from reactor.model.flow import Flow, Trigger
 
 
 class Candidate(Struct, frozen=True, gc=False):
-    """One trigger of one flow, with its constant names; `order` is its place in the table."""
+    """One trigger of one flow, with its constant names; `order` is its place in the table.
+
+    `straight` is there for a flow that only computes.
+    """
 
     order: int
     flow: Flow
@@ -25,18 +29,20 @@ class Candidate(Struct, frozen=True, gc=False):
     constants: Mapping[str, Any]
     about: Mapping[str, Any]
     keyed: bool
+    straight: Straight | None
 
 
 class Decision(Struct, frozen=True, gc=False):
     """What one trigger made of one event (or of one part of it, under `split`).
 
-    `view` is the event as its expressions see it. `reason` says which condition stopped it, or the
-    error.
+    `view` is the event as its expressions see it, `names` are all that its conditions saw. `reason`
+    says which condition stopped it, or the error.
     """
 
     candidate: Candidate
     verdict: Literal["started", "stopped", "error"]
     view: dict[str, Any]
+    names: dict[str, Any]
     key: str | None = None
     part: int | None = None
     reason: str | None = None
@@ -100,10 +106,10 @@ class Router:
         for flow in self.flows.values():
             if not flow.enabled or flow.name in paused:
                 continue
-            constants = constant_vars(flow)
+            constants, about, straight = constant_vars(flow), about_flow(flow), straight_of(flow)
             for trigger in flow.triggers:
                 keyed = trigger.key is not None
-                candidate = Candidate(order, flow, trigger, constants, about_flow(flow), keyed)
+                candidate = Candidate(order, flow, trigger, constants, about, keyed, straight)
                 by_instance.setdefault(trigger.instance, []).append(candidate)
                 order += 1
         self._tables = {instance: _Table(found) for instance, found in by_instance.items()}
@@ -162,7 +168,7 @@ def names_of(
 
 def judge(
     candidate: Candidate, view: dict[str, Any], around: Surroundings, now_ms: int
-) -> Iterator[Decision]:
+) -> list[Decision]:
     """Walk one trigger's pipeline: match, split, its conditions, the flow's, key, dedup."""
     trigger = candidate.trigger
     for field, pattern in trigger.match:
@@ -170,26 +176,26 @@ def judge(
         for name in _match_path(field):
             value = value.get(name) if isinstance(value, dict) else None
         if value != pattern and not (isinstance(value, str) and matches(value, pattern)):
-            return
+            return []
     own = {**view, "trigger": trigger.id}
     names = names_of(candidate, own, around, now_ms)
     if trigger.split is None:
-        yield _decide(candidate, names, own, None)
-        return
+        return [_decide(candidate, names, own, None)]
     try:
         parts = trigger.split.evaluate(names)
     except EvaluationError as error:
-        yield Decision(candidate, "error", own, reason=f"split: {trigger.split.text}: {error}")
-        return
+        reason = f"split: {trigger.split.text}: {error}"
+        return [Decision(candidate, "error", own, names, reason=reason)]
     if not isinstance(parts, list):
         reason = f"split: {trigger.split.text} is no list"
-        yield Decision(candidate, "error", own, reason=reason)
-        return
+        return [Decision(candidate, "error", own, names, reason=reason)]
+    decisions = []
     for index, part in enumerate(parts):
         element = {**own, "data": part}
         if "body" in own:
             element["body"] = part
-        yield _decide(candidate, {**names, "event": element}, element, index)
+        decisions.append(_decide(candidate, {**names, "event": element}, element, index))
+    return decisions
 
 
 def by_hand(
@@ -204,7 +210,7 @@ def by_hand(
     key = own["key"] if candidate.keyed else None
     if run.key is not None:
         key = to_key(run.key.evaluate(names))
-    return Decision(candidate, "started", own, key)
+    return Decision(candidate, "started", own, names, key)
 
 
 def _decide(
@@ -215,41 +221,46 @@ def _decide(
     try:
         for condition in trigger.only_if:
             if not condition.test(names):
-                return _stopped(candidate, view, part, "only_if", condition)
+                return _stopped(candidate, names, part, "only_if", condition)
         for condition in trigger.unless:
             if condition.test(names):
-                return _stopped(candidate, view, part, "unless", condition)
+                return _stopped(candidate, names, part, "unless", condition)
         condition = trigger.key
         key = view["key"]
         if condition is not None:
             key = view["key"] = to_key(condition.evaluate(names))
         for condition in flow.only_if:
             if not condition.test(names):
-                return _stopped(candidate, view, part, "only_if", condition)
+                return _stopped(candidate, names, part, "only_if", condition)
         for condition in flow.unless:
             if condition.test(names):
-                return _stopped(candidate, view, part, "unless", condition)
+                return _stopped(candidate, names, part, "unless", condition)
         condition = flow.run.key
         if condition is not None:
             key = to_key(condition.evaluate(names))
         elif not candidate.keyed:
             key = None  # the source's own key is data, not how executions share the machine
         if trigger.dedup is None:
-            return Decision(candidate, "started", view, key, part)
+            return Decision(candidate, "started", view, names, key, part)
         condition = trigger.dedup.id
         value = condition.evaluate(names)
         # What has no id repeats nothing.
         name = None if value is None else to_text(value)
-        return Decision(candidate, "started", view, key, part, dedup=name)
+        return Decision(candidate, "started", view, names, key, part, dedup=name)
     except EvaluationError as error:
         text = "" if condition is None else f"{condition.text}: "
-        return Decision(candidate, "error", view, part=part, reason=f"{text}{error}")
+        return Decision(candidate, "error", view, names, part=part, reason=f"{text}{error}")
 
 
 def _stopped(
-    candidate: Candidate, view: dict[str, Any], part: int | None, word: str, condition: Expression
+    candidate: Candidate,
+    names: dict[str, Any],
+    part: int | None,
+    word: str,
+    condition: Expression,
 ) -> Decision:
-    return Decision(candidate, "stopped", view, part=part, reason=f"{word}: {condition.text}")
+    reason = f"{word}: {condition.text}"
+    return Decision(candidate, "stopped", names["event"], names, part=part, reason=reason)
 
 
 def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:

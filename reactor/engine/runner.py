@@ -1,41 +1,35 @@
 """Executions at work: what the machine asks for is performed, recorded, then gone on from."""
 
 import asyncio
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
 from reactor.clock import Clock
+from reactor.engine.aftermath import Aftermath, Say
 from reactor.engine.alarms import Alarms
 from reactor.engine.attempts import Attempts
 from reactor.engine.bell import Bell
 from reactor.engine.deadlines import Deadlines
 from reactor.engine.ending import dead_letter, end_of
 from reactor.engine.lanes import Lane
-from reactor.engine.making import Maker, Running
+from reactor.engine.making import Maker, Passed, Running, about_execution
 from reactor.engine.meter import Meter
 from reactor.engine.outcomes import Outcomes
 from reactor.engine.perform import Performer
 from reactor.engine.progress import Progress
+from reactor.engine.router import Candidate
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
 from reactor.engine.weaver import Weaver
-from reactor.engine.words import Emission, LogLine
+from reactor.engine.words import Emission
 from reactor.errors import ActionFailed
-from reactor.ids import Ids, id_text
+from reactor.ids import Ids
 from reactor.model.event import Outcome
-from reactor.model.execution import Execution, Failure, State
+from reactor.model.execution import Entry, Execution, Failure, State
 from reactor.model.flow import Flow
 from reactor.store import Change, End, NewExecution, Open, Record, Store, Write
-
-Say = Callable[[int, str, str, Mapping[str, str]], None]
-
-
-def log_line(level: int, name: str, text: str, facts: Mapping[str, str]) -> None:
-    """Say a flow's line through `logging`."""
-    logging.getLogger(name).log(level, "%s", text, extra=dict(facts))
 
 
 class Runner:
@@ -66,20 +60,20 @@ class Runner:
         self._store = store
         self._clock = clock
         self._ids = ids
-        self._shared = shared
         self._lane = lane
         self._attempts = Attempts(performer, spans, self._fed, self._alone)
         self._spans = spans
         self.alarms = alarms
         self._meter = meter
         self._bell = bell
-        self._say = say
         self._maker = maker
         self._weaver: Weaver | None = None
         self._deadlines = Deadlines(clock, spans, self.cancel)
         self.outcomes = Outcomes(store, self.live.__contains__)
+        self._aftermath = Aftermath(
+            shared=shared, outcomes=self.outcomes, meter=meter, bell=bell, say=say
+        )
         self._progress = Progress(spans)
-        self._log = logging.getLogger("reactor.runner")
 
     def use(self, weaver: Weaver) -> None:
         """Set who puts emitted events into a write (intake and runner need each other)."""
@@ -87,13 +81,42 @@ class Runner:
 
     # ---- beginning
 
-    def begin(self, row: Execution, flow: Flow, view: dict[str, Any], now_ms: int) -> Running:
-        """Start a new execution that has its slot, up to its first outside step."""
-        running = self._maker.make(row, flow, view, ())
+    def begin(
+        self, row: Execution, candidate: Candidate, names: dict[str, Any], write: Write
+    ) -> Running | Passed:
+        """Start a new execution that has its slot, up to its first outside step.
+
+        `names` are what its conditions saw. Its row and what it decided go into the write.
+        """
+        stage, now_ms = self._maker.stage(row), row.created_ms
+        journal: list[Entry] = []
+        if candidate.straight is not None:
+            names["steps"] = {}
+            names["error"] = None
+            if candidate.straight.about_itself:
+                names["execution"] = about_execution(row)
+            journal, through, output = candidate.straight.walk(names, stage, now_ms)
+            if through:
+                return self._pass(Passed(row, stage, output), tuple(journal), write)
+        running = self._maker.make(row, candidate.flow, names, stage, journal, saved=0)
         running.started_ms = now_ms
         self.live[row.id] = running
         running.machine.begin(now_ms)
+        write.executions.append(self._row(running, write))
         return running
+
+    def _pass(self, passed: Passed, journal: tuple[Entry, ...], write: Write) -> Passed:
+        row, stage = passed.row, passed.stage
+        write.executions.append(NewExecution(row, journal))
+        if stage.states:
+            write.states += stage.states
+        if self._weaver is not None and self._weaver.listens("flow"):
+            received = end_of(row, row.state, None, passed.output)
+            stage.emissions.append(Emission(self._ids.next(), "flow", received))
+        lane = self._lane(row.flow)
+        lane.release(row.id, row.key)
+        lane.turn()
+        return passed
 
     def resume(
         self, opened: Open, flow: Flow, view: dict[str, Any], *, stop: Failure | None = None
@@ -101,7 +124,9 @@ class Runner:
         """Go on with a stored execution that has its slot; with `stop` only to its `finally`."""
         now_ms = self._clock.now_ms()
         row = opened.execution
-        running = self._maker.make(row, flow, view, opened.journal)
+        names = self._maker.names(flow, view)
+        stage = self._maker.stage(row)
+        running = self._maker.make(row, flow, names, stage, opened.journal)
         if running.started_ms is None:
             running.started_ms = now_ms
         self.live[row.id] = running
@@ -118,8 +143,7 @@ class Runner:
 
     # ---- rows
 
-    def row(self, running: Running, write: Write) -> NewExecution:
-        """The row of an execution that has just begun; what it decided goes into the same write."""
+    def _row(self, running: Running, write: Write) -> NewExecution:
         machine, row = running.machine, running.row
         running.commits += 1
         write.states += running.stage.states
@@ -141,8 +165,15 @@ class Runner:
             self._leave(running, machine.ended)
         return NewExecution(begun, machine.unsaved())
 
-    def committed(self, running: Running) -> None:
-        """What the machine said so far is on disk: carry it out, and go on."""
+    def committed(self, begun: Running | Passed) -> None:
+        """What an execution decided so far is on disk: carry it out, and go on."""
+        if isinstance(begun, Running):
+            self._committed(begun)
+            return
+        self._aftermath.let_out(begun.row, begun.stage)
+        self._aftermath.ended(begun.row, begun.row.state, begun.output, None)
+
+    def _committed(self, running: Running) -> None:
         running.commits -= 1
         if running.commits or running.patience is not None:
             return  # more was decided meanwhile: nothing is done before that is on disk too
@@ -150,15 +181,7 @@ class Runner:
         if self._progress.awaited:
             ended = machine.ended is not None
             self._progress.stored(running.row.id, machine.saved, ended=ended)
-        if stage.states:
-            states, stage.states = stage.states, []
-            self._shared.commit(states)
-        if stage.lines:
-            lines, stage.lines = stage.lines, []
-            self._tell(running, lines)
-        if stage.reply is not None:
-            reply, stage.reply = dict(stage.reply.reply), None
-            self.outcomes.answer(Outcome(running.row.id, "replied", reply=reply))
+        self._aftermath.let_out(running.row, stage)
         if machine.ended is not None:
             self._finished(running)
         elif machine.waits_for_commit:
@@ -171,12 +194,6 @@ class Runner:
             if self.open:
                 self._attempts.begin(running)
             self._set_alarm(running)
-
-    def _tell(self, running: Running, lines: list[LogLine]) -> None:
-        execution = id_text("exe", running.row.id)
-        for line in lines:
-            facts = {"flow": running.row.flow, "execution": execution, "step": line.step}
-            self._say(line.level, "reactor.flow", line.text, facts)
 
     # ---- outside steps
 
@@ -329,18 +346,7 @@ class Runner:
         state = machine.ended or State.FAILED
         if row.id in self.live:  # an execution that ended before its first commit has left already
             self._leave(running, state)
-        self._meter.finished(row.flow, state.word)
-        if self._bell.listeners:
-            self._bell.ring("execution", flow=row.flow, execution=row.id, state=state.word)
-        kind = None if machine.error is None else machine.error.kind
-        self.outcomes.answer(Outcome(row.id, state.word, output=machine.output, error_kind=kind))
-        if machine.error is not None:
-            facts = {
-                "flow": row.flow,
-                "execution": id_text("exe", row.id),
-                "error": machine.error.message,
-            }
-            self._log.warning("execution failed", extra=facts)
+        self._aftermath.ended(row, state, machine.output, machine.error)
 
     def _leave(self, running: Running, state: State) -> None:
         """Give slot and key to the next."""

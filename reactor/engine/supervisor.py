@@ -20,7 +20,7 @@ Wait = Callable[[float], Awaitable[None]]
 FIRST_DELAY_SECS = 1.0
 LONGEST_DELAY_SECS = 60.0
 # A peer that is away is asked this often: asking costs little, and it may be back any moment.
-LOST_DELAY_SECS = 4.0
+LOST_DELAY_SECS = 2.5
 # A source that was up this long starts its delays anew.
 STEADY_SECS = 60.0
 # From this many failures in a row on the delays are as long as they get, and somebody must look.

@@ -57,7 +57,7 @@ class Failure(Struct, frozen=True, kw_only=True):
     item: Any = None
 
 
-class Execution(Struct, frozen=True, kw_only=True):
+class Execution(Struct, frozen=True, kw_only=True, gc=False):
     """The stored row of an execution.
 
     Times in milliseconds; `root` is the first of a chain of retries.

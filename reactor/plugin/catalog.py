@@ -15,6 +15,8 @@ SOURCES: Mapping[str, str] = {
     "schedule": "reactor.connectors.schedule.source",
     "kafka": "reactor.connectors.kafka.source",
     "nats": "reactor.connectors.nats.source",
+    "redis": "reactor.connectors.redis.source",
+    "mqtt": "reactor.connectors.mqtt.source",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
@@ -44,9 +46,16 @@ ACTIONS: Mapping[str, str] = {
     "kafka.publish": "reactor.connectors.kafka.action",
     "nats.publish": "reactor.connectors.nats.actions",
     "nats.request": "reactor.connectors.nats.actions",
+    "redis.publish": "reactor.connectors.redis.actions",
+    "redis.xadd": "reactor.connectors.redis.actions",
+    "redis.push": "reactor.connectors.redis.actions",
+    "redis.command": "reactor.connectors.redis.actions",
+    "mqtt.publish": "reactor.connectors.mqtt.action",
 }
 # Each kind of connection that can be tried, and the connector that has it.
 CONNECTIONS: Mapping[str, str] = {
+    "redis": "reactor.connectors.redis.connection",
+    "mqtt": "reactor.connectors.mqtt.action",
     "kafka": "reactor.connectors.kafka.source",
     "nats": "reactor.connectors.nats.source",
 }
@@ -54,8 +63,6 @@ CONNECTIONS: Mapping[str, str] = {
 LATER_SOURCES = frozenset(
     [
         "poll",
-        "redis",
-        "mqtt",
         "sql",
         "postgres",
         "mysql",
@@ -66,11 +73,6 @@ LATER_SOURCES = frozenset(
 )
 LATER_ACTIONS = frozenset(
     [
-        "redis.publish",
-        "redis.xadd",
-        "redis.push",
-        "redis.command",
-        "mqtt.publish",
         "sql",
         "email.send",
     ]

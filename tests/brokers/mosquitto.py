@@ -1,29 +1,43 @@
 """A real Mosquitto for tests."""
 
-from collections.abc import Sequence
+import signal
+import time
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from tests.brokers.server import Server, ask
+from tests.brokers.certificates import Certificates
+from tests.brokers.server import Server, ask, program
 
+_PATIENCE_SECS = 10.0
 # CONNECT of MQTT 3.1.1: clean session, no user, keep-alive 10 s, client id "probe".
 _CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x0a\x00\x05probe"
 
 
 class Mosquitto(Server):
-    """Mosquitto; with `strict` it writes sessions and messages to disk after every change.
+    """Mosquitto; with `strict` it keeps sessions and messages over a kill, as of the last `save`.
 
-    It writes after it has acknowledged: a kill may take what came within the last moments, which
-    `saved_since` tells. `lines` are added to its configuration; where they forbid anonymous
-    clients, being refused is an answer.
+    It acknowledges before it writes, whatever its settings: a kill may take what came since.
+    `lines` are added to its configuration. With `users` (names and passwords) it takes nobody
+    else, with `certificates` it speaks TLS only.
     """
 
     name: ClassVar[str] = "mosquitto"
     package: ClassVar[str] = "mosquitto"
 
-    def __init__(self, *, strict: bool = True, lines: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        strict: bool = True,
+        lines: Sequence[str] = (),
+        users: Mapping[str, str] | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
         super().__init__()
+        self.password_program = program("mosquitto_passwd", "mosquitto")
         self.strict = strict
         self.lines = list(lines)
+        self.users = dict(users or {})
+        self.certificates = certificates
 
     @property
     def url(self) -> str:
@@ -35,20 +49,27 @@ class Mosquitto(Server):
         lines = [
             f"listener {self.port} 127.0.0.1",
             "max_queued_messages 0",
-            "max_inflight_messages 0",
             "sys_interval 0",
             # It drops its rights when it is root; the folder is ours.
             "user root",
             *self.lines,
         ]
-        if not any(line.startswith("allow_anonymous") for line in self.lines):
+        if self.users:
+            users = self.folder / "users"
+            users.touch(mode=0o600)
+            for name, password in self.users.items():
+                self.run(self.password_program, "-b", str(users), name, password)
+            lines += ["allow_anonymous false", f"password_file {users}"]
+        else:
             lines.append("allow_anonymous true")
+        if self.certificates is not None:
+            cert, key = self.certificates.cert, self.certificates.key
+            lines += [f"certfile {cert}", f"keyfile {key}"]
         if self.strict:
             lines += [
                 "persistence true",
                 f"persistence_location {self.folder}/",
-                "autosave_on_changes true",
-                "autosave_interval 1",
+                "autosave_interval 0",
             ]
         (self.folder / "mosquitto.conf").write_text("".join(f"{line}\n" for line in lines))
 
@@ -58,9 +79,15 @@ class Mosquitto(Server):
 
     def answers(self) -> bool:
         """Whether it answers CONNECT with CONNACK."""
-        return ask(self.port, _CONNECT).startswith(b"\x20\x02")
+        tls = None if self.certificates is None else self.certificates.authority
+        return ask(self.port, _CONNECT, tls=tls).startswith(b"\x20\x02")
 
-    def saved_since(self, moment_secs: float) -> bool:
-        """Whether it wrote its state to disk after a moment of the wall clock."""
+    def save(self) -> None:
+        """Write all to disk, and return when it is there."""
         file = self.folder / "mosquitto.db"
-        return file.exists() and file.stat().st_mtime > moment_secs
+        before = file.stat().st_mtime_ns if file.exists() else 0
+        self.signal(signal.SIGUSR1)
+        deadline = time.monotonic() + _PATIENCE_SECS
+        while not file.exists() or file.stat().st_mtime_ns == before:
+            assert time.monotonic() < deadline, f"mosquitto does not save: {self.output()}"
+            time.sleep(0.01)

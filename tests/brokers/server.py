@@ -10,11 +10,12 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -58,9 +59,18 @@ def free_port() -> int:
             return port
 
 
-def ask(port: int, request: bytes, size: int = 4096) -> bytes:
-    """The first bytes that a server answers; OSError if it does not."""
-    with socket.create_connection(("127.0.0.1", port), _ANSWER_SECS) as connection:
+def ask(port: int, request: bytes, size: int = 4096, *, tls: Path | None = None) -> bytes:
+    """The first bytes that a server answers; OSError if it does not.
+
+    With `tls`, the PEM file of its authority, it is asked over TLS.
+    """
+    with socket.create_connection(("127.0.0.1", port), _ANSWER_SECS) as plain, ExitStack() as stack:
+        connection = plain
+        if tls is not None:
+            context = ssl.create_default_context(cafile=str(tls))
+            connection = stack.enter_context(
+                context.wrap_socket(plain, server_hostname="127.0.0.1")
+            )
         connection.sendall(request)
         return connection.recv(size)
 
@@ -143,21 +153,21 @@ class Server:
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        self._signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self._wait(_PATIENCE_SECS)
 
     def stop(self) -> None:
         """Ask it to end, and wait for that."""
-        self._signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         self._wait(_PATIENCE_SECS)
 
     def pause(self) -> None:
         """Freeze it: connections stay open and nothing answers."""
-        self._signal(signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
-        self._signal(signal.SIGCONT)
+        self.signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """Kill it if it runs, and start it again on the same port and folder."""
@@ -166,13 +176,19 @@ class Server:
 
     def end(self) -> None:
         """Leave neither process nor folder behind."""
-        self._signal(signal.SIGCONT)
-        self._signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self._wait(_TERM_SECS)
         self.kill()
         print(f"{self.name} said: {self.output()}")  # noqa: T201 -- pytest shows it on failure
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def signal(self, number: int) -> None:
+        """Send it, and all that it started, a signal."""
+        if self.process is not None and self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
 
     def output(self) -> str:
         """The end of what it printed."""
@@ -199,11 +215,6 @@ class Server:
             return self.answers()
         except OSError:
             return False
-
-    def _signal(self, number: int) -> None:
-        if self.process is not None and self.process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
 
     def _wait(self, secs: float) -> None:
         if self.process is not None:

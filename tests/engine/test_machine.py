@@ -116,7 +116,8 @@ class World:
             created_ms=BEGIN_MS,
         )
         view = {"data": 1, "id": "evt_1", "key": None}
-        running = maker.make(row, self.flow, view, list(journal))
+        names, stage = maker.names(self.flow, view), maker.stage(row)
+        running = maker.make(row, self.flow, names, stage, list(journal))
         self.stage = running.stage
         running.machine.begin(now_ms)
         return running.machine

@@ -266,11 +266,12 @@ async def test_a_log_that_cannot_be_read_is_shown(folder, plain_user):
     closed = folder.drop("closed.log", "closed\n")
     closed.chmod(0)
     async with watched(folder) as ears:
-        folder.drop("open.log", "open\n")
+        opened = folder.drop("open.log", "open\n")
         await ears.until(lambda: ears.heard, "the other log")
         await folder.detail(lambda detail: "inbox/closed.log: Permission denied" in detail)
         closed.chmod(0o600)
-        folder.drop("open.log", "open\nmore\n")
+        with opened.open("a") as more:  # writing it whole would cut it to nothing first
+            more.write("more\n")
         await ears.until(lambda: len(ears.heard) == 3, "both")
 
     assert sorted(ears.data) == ["closed", "more", "open"]

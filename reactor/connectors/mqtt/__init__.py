@@ -1,0 +1,1 @@
+"""MQTT: messages that start flows, and messages that flows publish."""

@@ -1,0 +1,1 @@
+"""Redis: channels, streams and lists that start flows, and commands that flows send."""
