@@ -36,7 +36,7 @@ PULLS = {
     "reactor.connectors.schedule.source": {"apscheduler"},
 }
 # Sources that run; the others are the engine's own.
-RUN = {"http", "file", "schedule", "redis", "mqtt"}
+RUN = {"http", "file", "schedule", "kafka", "nats", "redis", "mqtt"}
 
 
 def spec_of(kind: Any, word: str) -> Spec:

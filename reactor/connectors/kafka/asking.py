@@ -91,6 +91,8 @@ def _why(error: BaseException, there: str, cluster: Cluster) -> str:
     closed = isinstance(error, KafkaConnectionError) and not isinstance(error.__cause__, OSError)
     if "advertised" in str(error):
         return str(error)
+    if cluster.tls and isinstance(error, ConnectionError):
+        return f"{there} closes the connection before TLS begins: does the port speak TLS"
     if closed and "closed" in str(error):
         reason = f"{there} closes the connection"
     if closed or isinstance(error, TimeoutError):

@@ -1,7 +1,7 @@
 """A connection to NATS that ends when the server is lost: whoever needs it makes a new one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ _ALL_SECS = 8.0
 # A server that is silent for two of these is lost.
 _PING_SECS = 10
 _CLOSE_SECS = 0.5
+_LOGIN = ("user", "password", "token")
 
 
 class Link:
@@ -66,6 +67,10 @@ class Link:
         async def closed() -> None:
             self.ended.set()
 
+        def shown(secret: str) -> Callable[[], str]:
+            return lambda: self._over_tls(secret) if "tls" in given else secret
+
+        login = {name: shown(given[name]) for name in _LOGIN if name in given}
         await self.client.connect(
             [url],
             name="reactor",
@@ -79,8 +84,16 @@ class Link:
             connect_timeout=_CONNECT_SECS,
             ping_interval=_PING_SECS,
             max_outstanding_pings=2,
-            **given,
+            **{**given, **login},
         )
+        if "tls" in given:
+            self._over_tls("")
+
+    def _over_tls(self, secret: str) -> str:
+        """The secret, unless the line is open to all: the library takes TLS for a wish."""
+        if not self.client._server_info.get("tls_required"):  # noqa: SLF001
+            raise SecureConnWantedError
+        return secret
 
     async def close(self) -> None:
         """End it; a server that does not answer must not hold us up."""
@@ -126,7 +139,7 @@ def _options(servers: Servers) -> dict[str, Any]:
             raise SourceFailed(str(error)) from error
     login = servers.login
     if login is not None:
-        for name in ("user", "password", "token"):
+        for name in _LOGIN:
             if (value := getattr(login, name)) is not None:
                 given[name] = value
     return given

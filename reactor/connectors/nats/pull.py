@@ -56,7 +56,7 @@ class Pull:
                 async with asyncio.timeout(_SILENCE_SECS):
                     await self._news.wait()
             except TimeoutError:
-                message = f"the server was silent for {_SILENCE_SECS:g} s"
+                message = f"the server does not answer: silent for {_SILENCE_SECS:g} s"
                 raise SourceFailed(message, lost=True) from None
         self._link.check()
         if self._error is not None and not self._heard:

@@ -65,11 +65,8 @@ class Durables:
         """Read until cancelled; `SourceFailed` when the server is lost."""
         try:
             await self._run()
-        except (ExceptionGroup, Error, TimeoutError) as error:
-            cause: BaseException = error
-            while isinstance(cause, BaseExceptionGroup):
-                cause = cause.exceptions[0]
-            raise self._failed(cause) from error
+        except (Error, TimeoutError) as error:
+            raise self._failed(error) from error
 
     async def _run(self) -> None:
         stream = self._stream
@@ -87,18 +84,24 @@ class Durables:
             await self._prepare(name, subject, known, reset)
         new = {name: Place(born, 0) for name in durables if name not in places}
         await self._context.keep(new, position={"since": instant(self._context.clock.now_ms())})
-        async with asyncio.TaskGroup() as group:
-            for name in durables:
-                group.create_task(self._read(name, f"{born}:{turn}", born))
+        # Not a TaskGroup: in Python 3.11 a child's failure leaves its parent marked as cancelled.
+        mark = f"{born}:{turn}"
+        readers = [asyncio.create_task(self._read(name, mark, born)) for name in durables]
+        try:
+            await asyncio.gather(*readers)
+        finally:
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
 
-    def _failed(self, error: BaseException) -> BaseException:
+    def _failed(self, error: Error | TimeoutError) -> SourceFailed:
         stream = self._stream.name
-        if not isinstance(error, Error | TimeoutError):
-            return error
         if isinstance(error, ServiceUnavailableError | NoRespondersError):
             return SourceFailed("the server has no JetStream, or not for this user", lost=True)
         if isinstance(error, APIError):
             return SourceFailed(f"stream {stream!r}: {error.description}")
+        if isinstance(error, TimeoutError):
+            return SourceFailed(f"stream {stream!r}: the server does not answer", lost=True)
         reason = self._link.reason or error
         return SourceFailed(f"stream {stream!r}: {reason}", lost=True)
 
