@@ -246,6 +246,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
         await self._read_marks()
         firsts = await consumer.beginning_offsets(partitions) if partitions else {}
         ends = await consumer.end_offsets(partitions) if partitions else {}
+        marks: dict[TopicPartition, Mark] = {}
         for partition in partitions:
             committed = await consumer.committed(partition)
             bounds = Bounds(firsts[partition], ends[partition])
@@ -253,9 +254,12 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
             if found.gap is not None:
                 facts = {"topic": partition.topic, "partition": partition.partition}
                 self._context.log.warning("source_gap: %s", found.gap, extra=facts)
-            consumer.seek(partition, found.offset)
-            self._marks[partition] = Mark(self._cluster, found.offset, committed)
-        self._ours |= set(partitions)
+            marks[partition] = Mark(self._cluster, found.offset, committed)
+        # In one go: what is fetched after a seek counts only where the partition is ours.
+        for partition, mark in marks.items():
+            consumer.seek(partition, mark.offset)
+        self._marks |= marks
+        self._ours |= marks.keys()
         await self._commit(limit_secs=_COMMIT_SECS)
         if partitions:
             # Also what was committed already is left so by us from now on.
