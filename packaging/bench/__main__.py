@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+import brokers
 import conditions
 import history
 import in_process
@@ -31,6 +32,8 @@ BUILD = Path(__file__).parents[2] / "build"
 MEASURES = {
     "webhook": webhook.rows,
     "in-process": in_process.rows,
+    "redis": brokers.redis_rows,
+    "mqtt": brokers.mqtt_rows,
     "conditions": conditions.rows,
     "routing": routing.rows,
     "start": starting.rows,

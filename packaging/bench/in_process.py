@@ -69,14 +69,16 @@ def rows(size: Size, folder: Path) -> list[Row]:
     ]
 
 
-async def run_flows(state: Path, count: int) -> tuple[float, int]:
+async def run_flows(
+    state: Path, count: int, flow: str = FLOW, name: str = "three-steps"
+) -> tuple[float, int]:
     """Seconds until so many flows have ended on disk, and in how many commits."""
     places: Counter[str] = Counter()
     store = await open_sqlite(
         state, on_failure=_stop, clock=SystemClock(), failpoint=lambda place: places.update([place])
     )
     with configure("json", "info", Redactor(), StringIO()):
-        async with World(FLOW, store=store) as world:
+        async with World(flow, store=store) as world:
             places.clear()
             began = time.perf_counter()
             await _offer(world.engine, count)
@@ -85,7 +87,7 @@ async def run_flows(state: Path, count: int) -> tuple[float, int]:
                 await asyncio.sleep(0.001)
             secs = time.perf_counter() - began
             commits = places["after the commit"]
-            if ended != {("three-steps", "ok"): count}:
+            if ended != {(name, "ok"): count}:
                 raise AssertionError(f"{count} flows were to end well: {ended}")
     await store.close(clean=True)
     return secs, commits

@@ -26,6 +26,8 @@ ORDER = (
     "retry",
     "run",
     "files",
+    "redis",
+    "mqtt",
     "secrets",
     "settings",
     "words",

@@ -9,6 +9,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from socket import socket
 from typing import Any
 
 from reactor import __version__
@@ -37,7 +39,7 @@ from reactor.secrets import Redactor
 from reactor.settings import Settings
 from reactor.store.sqlite import SqliteStore, open_sqlite
 from reactor.systemd import Systemd
-from reactor.web.admin.server import serve_api
+from reactor.web.admin.server import api_socket, serve_api
 from reactor.web.listener import Listener
 from reactor.web.routes import PathTable
 
@@ -208,16 +210,15 @@ class Daemon:
         )
         self.sources = Sources(world, self.supervisor)
         await self.sources.follow(self.engine.intake.router)
-        control = DaemonControl(self)
-        api = serve_api(
-            control, self.store.history, self.clock, settings.state, version=__version__
-        )
-        await stack.enter_async_context(api)
-        self._stay_up(stack, seen)
+        listening = stack.enter_context(api_socket(settings.state))
         await self.supervisor.begun(BEGUN_SECS)
         self._say_ready()
+        self._stay_up(stack, seen, listening)
 
-    def _stay_up(self, stack: AsyncExitStack, seen: Snapshot) -> None:
+    def _stay_up(self, stack: AsyncExitStack, seen: Snapshot, listening: socket) -> None:
+        control, history, clock = DaemonControl(self), self.store.history, self.clock
+        api = partial(serve_api, listening, control, history, clock, version=__version__)
+        self._keep_up(stack, "api", api)
         upkeep = Upkeep(self.engine, self.settings, renew=self._renew_secrets)
         flows = self.settings.flows
         self._keep_up(stack, "upkeep", lambda: upkeep.run(asyncio.sleep))

@@ -236,16 +236,17 @@ class Desk:
         await self._find_lost(now_ms)
 
     async def _find_lost(self, now_ms: int) -> None:
-        runner = self.runner
         after, oldest = 0, (now_ms - 5_000) << 22
         states = (State.QUEUED, State.RUNNING)
         while page := await self._store.open_executions(states, after=after, limit=PAGE):
-            for opened in page:
-                row = opened.execution
-                after = row.id
-                lane = self.lane(row.flow)
-                owned = row.id in runner.live or row.id in self._turn or lane.knows(row.id, row.key)
-                if owned or row.id > oldest or self._loading is not None:
+            after = page[-1].execution.id
+            # What ends between the reading and this look has no owner either: look at it once more.
+            suspects = [
+                one.execution.id for one in self._unowned(page) if one.execution.id <= oldest
+            ]
+            for opened in self._unowned(await self._store.load(suspects) if suspects else []):
+                row, lane = opened.execution, self.lane(opened.execution.flow)
+                if row.state not in states or self._loading is not None:
                     continue
                 self._meter.repaired += 1
                 facts = {"flow": row.flow, "execution": id_text("exe", row.id)}
@@ -255,6 +256,16 @@ class Desk:
                 lane.turn()
             if len(page) < PAGE or after > oldest:
                 return
+
+    def _unowned(self, page: list[Open]) -> list[Open]:
+        live, turn = self.runner.live, self._turn
+        return [
+            one
+            for one in page
+            if one.execution.id not in live
+            and one.execution.id not in turn
+            and not self.lane(one.execution.flow).knows(one.execution.id, one.execution.key)
+        ]
 
     # ---- by hand
 

@@ -62,7 +62,8 @@ def why(error: BaseException, address: str) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"{address}: its certificate is refused: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
-            return f"{address}: TLS failed ({cause.reason or cause}): does the port speak TLS"
+            said = getattr(cause, "reason", None) or cause
+            return f"{address}: TLS failed ({said}): does the port speak TLS"
         if isinstance(cause, socket.gaierror):
             return f"{address}: there is no such host ({cause.strerror})"
         if isinstance(cause, TimeoutError):

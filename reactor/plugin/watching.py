@@ -1,11 +1,11 @@
 """Hints that something below a folder has changed, whatever happens to the folder itself."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
-
-from watchfiles import awatch
+from typing import Any
 
 _LOOK_SECS = 1.0
 _LOG = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ async def hints(
     be replaced, or be a link. Runs until closed.
     """
     polling: bool | None = None
+    awatch = await asyncio.to_thread(_library)
     while True:
         # What happened before the watch began is not told: look once now, and at its first turn.
         yield
@@ -74,3 +75,10 @@ def _nearest(folder: Path) -> Path:
     """The folder itself, or the nearest one above it that is there."""
     absolute = folder.absolute()
     return next((place for place in (folder, *absolute.parents) if place.is_dir()), Path("/"))
+
+
+def _library() -> Any:
+    """What watches; it brings a whole event library along, which READY need not wait for."""
+    from watchfiles import awatch
+
+    return awatch

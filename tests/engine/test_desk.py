@@ -1,5 +1,6 @@
 """What rests in the store: found again, in order, once, whatever happened to it."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from reactor.engine.lanes import BACKLOG
 from reactor.errors import UsageError
 from reactor.model.event import Received
 from reactor.model.execution import Failure, State
-from reactor.store import Change, NewExecution, Query, Write
+from reactor.store import Change, NewExecution, Open, Query, Write
 from reactor.testing import World
 from tests.engine.lives import Lives
 from tests.engine.probe import Probe
@@ -85,6 +86,40 @@ async def test_a_lost_execution_is_found_and_counted(lives):
 
     assert await lives.world.states() == ["ok", "ok"]
     assert lives.engine.meter.repaired == 1
+
+
+class Reads:
+    """A store whose reader is slow: what it read is old when it is looked at."""
+
+    def __init__(self, store: Any, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._store = store
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def open_executions(self, *args: Any, **options: Any) -> list[Open]:
+        """What was open before."""
+        page: list[Open] = await self._store.open_executions(*args, **options)
+        await self._meanwhile()
+        return page
+
+
+async def test_what_ends_while_the_reconciler_reads_is_not_taken_for_lost(lives):
+    """It has no owner any more, and needs none."""
+    await lives.world.emit("go", 1)
+    lives.world.clock.turn(10_000)
+
+    async def end() -> None:
+        lives.probe.release("call")
+        await lives.world.settle()
+
+    lives.engine.desk._store = Reads(lives.world.store, end)
+    await lives.engine.desk.reconcile()
+    await lives.world.settle()
+
+    assert await lives.world.states() == ["ok"]
+    assert lives.engine.meter.repaired == 0
 
 
 async def test_a_fresh_execution_is_not_taken_for_lost(lives):

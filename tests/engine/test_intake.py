@@ -116,6 +116,19 @@ async def test_a_repeat_waits_for_the_commit_of_the_first(flow):
         assert second.executions == first.executions
 
 
+async def test_an_identity_may_be_known_for_a_while():
+    """After `known_secs` the same identity is a new event."""
+    async with World(LOGS) as world:
+        event = Received(data=1, type="go", identity="x", known_secs=60.0)
+        first, again = [(await world.offer("event", event))[0] for _ in range(2)]
+
+        await world.advance("2m")
+        later = (await world.offer("event", event))[0]
+
+    assert (again.duplicate, again.event) == (True, first.event)
+    assert not later.duplicate
+
+
 async def test_another_body_under_an_identity_is_a_conflict():
     """The digest tells a repeat from another request with the same key."""
     async with World(LOGS) as world:

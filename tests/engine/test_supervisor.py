@@ -124,6 +124,30 @@ async def test_delays_grow_with_full_jitter_up_to_a_minute(scene):
     assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
+async def test_a_peer_that_is_away_is_asked_every_few_seconds(scene):
+    """It may be back any moment: the delays do not grow beyond half of 2.5 seconds here."""
+    scene.supervisor.start("kafka:1", scene.run)
+    delays = []
+    for _ in range(5):
+        delays.append(await scene.fail(SourceFailed("gone", lost=True)))
+        scene.wait.over(delays[-1])
+
+    assert delays == [0.5, 1.0, 1.25, 1.25, 1.25]
+
+
+async def test_the_lag_is_kept_with_the_state(scene):
+    """What a source says of its peer outlives its next words."""
+    scene.supervisor.start("kafka:1", scene.run)
+    await scene.begun.get()
+
+    scene.supervisor.lag("kafka:1", 7)
+    scene.supervisor.up("kafka:1")
+    scene.supervisor.lag("gone", 1)
+
+    (state,) = scene.supervisor.states()
+    assert (state.state, state.lag) == ("up", 7)
+
+
 async def test_a_source_that_keeps_failing_is_down(scene, caplog):
     """The first failure is a warning, the seventh an error, those between are silent."""
     scene.supervisor.start("kafka:1", scene.run)

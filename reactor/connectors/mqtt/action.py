@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from reactor.connectors.mqtt.config import At, Server, complaints, server_of
-from reactor.errors import ActionFailed, NotFound, SourceFailed
+from reactor.errors import ActionFailed, SourceFailed
 from reactor.plugin.context import ActionContext
 from reactor.plugin.payload import write_payload
 from reactor.plugin.spec import Complaint, action, connection, doc
@@ -60,11 +60,8 @@ async def mqtt_publish(config: Publish, context: ActionContext) -> None:
     payload = write_payload(json=config.json, text=config.text, body=config.body)
     try:
         server = server_of(config, context.connection)
-    except NotFound as error:
-        raise ActionFailed(str(error), kind="type") from error
-    key = f"mqtt:{sha256(msgspec.json.encode(server)).hexdigest()}"
-    publisher = await context.shared(key, lambda: _publisher(server))
-    try:
+        key = f"mqtt:{sha256(msgspec.json.encode(server)).hexdigest()}"
+        publisher = await context.shared(key, lambda: _publisher(server))
         await publisher.publish(config, payload)
     except SourceFailed as error:
         raise ActionFailed(str(error), kind="mqtt", transient=error.lost) from error

@@ -6,9 +6,9 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
-from reactor.errors import NotFound
+from reactor.errors import NotFound, SourceFailed
 from reactor.plugin.context import Connection
-from reactor.plugin.decode import decode
+from reactor.plugin.decode import DecodeFailed, decode
 from reactor.plugin.reach import Tls
 from reactor.plugin.spec import Complaint, Config, doc
 
@@ -79,17 +79,20 @@ def complaints(written: Mapping[str, Any]) -> Iterable[Complaint]:
 
 
 def server_of(config: At, find: Callable[[str, str | None], Connection]) -> Server:
-    """The broker that a source or an action names; NotFound if it names none."""
+    """The broker that a source or an action names; `SourceFailed` if it names none."""
     if config.url is not None:
         return Server(url=config.url, tls=config.tls, version=config.version or 5)
     try:
         found = find("mqtt", config.connection)
     except NotFound as error:
-        raise NotFound(f"{error}, or url: mqtt://HOST") from error
+        raise SourceFailed(f"{error}, or url: mqtt://HOST") from error
     given = dict(found.config)
     if config.version is not None:
         given["version"] = config.version
-    server: Server = decode(given, Server)
+    try:
+        server: Server = decode(given, Server)
+    except DecodeFailed as error:
+        raise SourceFailed(f"connection {found.name}: {error}") from error
     return server
 
 

@@ -15,7 +15,12 @@ from typing import Any
 
 import aiomqtt
 from msgspec import Struct
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, ConnectFlags, MQTTMessage
+from paho.mqtt.client import (
+    MQTT_CLEAN_START_FIRST_ONLY,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+)
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -184,6 +189,8 @@ class Session(aiomqtt.Client):
             if not sending.done():
                 raise self.lost()
             sending.result()
+        except aiomqtt.MqttError as error:
+            raise failed(error, self.address) from error
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
@@ -210,6 +217,20 @@ class Session(aiomqtt.Client):
     ) -> None:
         self.session_present = flags.session_present
         super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_disconnect(
+        self,
+        client: Any,
+        userdata: Any,
+        flags: DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not self._connected.done():
+            # The library would wait for an answer that cannot come any more.
+            self._connected.set_exception(aiomqtt.MqttCodeError(reason_code))
+            return
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
     def _hear(self, client: Any, userdata: Any, message: MQTTMessage) -> None:
         if message.qos == 0 and len(self._waiting) >= _MOST_WAITING:

@@ -106,7 +106,7 @@ def filter_complaint(topic: str) -> str | None:
 @source(
     "mqtt",
     fields=MqttFields,
-    identity=("url", "connection", "version", "topics", "qos", "share", "client_id", "decode"),
+    identity=("url", "connection", "topics", "qos", "share", "client_id", "retained", "decode"),
     check=_check,
     guarantee="qos 1 at least once, repeats have no identity of their own (dedup); qos 0 at most "
     "once",

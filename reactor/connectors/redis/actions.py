@@ -20,7 +20,7 @@ from reactor.connectors.redis.connection import (
     options,
     server_of,
 )
-from reactor.errors import ActionFailed, NotFound, SourceFailed
+from reactor.errors import ActionFailed, SourceFailed
 from reactor.plugin.context import ActionContext
 from reactor.plugin.payload import write_payload
 from reactor.plugin.spec import action, doc
@@ -162,16 +162,14 @@ async def _do(config: At, context: ActionContext, *command: Word) -> Any:
         raise ActionFailed("url: data may not choose the server", kind="denied")
     try:
         server = server_of(config, context.connection)
-    except NotFound as error:
-        raise ActionFailed(str(error), kind="type") from error
-    try:
         client = await context.shared(_key(server), lambda: _opened(server))
-        return await client.execute_command(*command)
+        try:
+            return await client.execute_command(*command)
+        except (RedisError, OSError) as error:
+            meant = fault(error, address_of(server))
+            raise SourceFailed(meant.message, lost=meant.lost) from error
     except SourceFailed as error:
         raise ActionFailed(str(error), kind="redis", transient=error.lost) from error
-    except (RedisError, OSError) as error:
-        meant = fault(error, address_of(server))
-        raise ActionFailed(meant.message, kind="redis", transient=meant.lost) from error
 
 
 @asynccontextmanager

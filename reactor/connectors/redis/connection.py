@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from reactor.errors import NotFound, SourceFailed
 from reactor.plugin.context import Connection
-from reactor.plugin.decode import decode
+from reactor.plugin.decode import DecodeFailed, decode
 from reactor.plugin.reach import Tls, shown_url, tls_context, why
 from reactor.plugin.spec import Complaint, Config, connection, doc
 
@@ -76,14 +76,17 @@ def complaints(written: Mapping[str, Any]) -> Iterable[Complaint]:
 
 
 def server_of(config: At, find: Callable[[str, str | None], Connection]) -> Server:
-    """The server that a source or an action names; NotFound if it names none."""
+    """The server that a source or an action names; `SourceFailed` if it names none."""
     if config.url is not None:
         return Server(url=config.url, tls=config.tls)
     try:
         found = find("redis", config.connection)
     except NotFound as error:
-        raise NotFound(f"{error}, or url: redis://HOST:6379") from error
-    server: Server = decode(found.config, Server)
+        raise SourceFailed(f"{error}, or url: redis://HOST:6379") from error
+    try:
+        server: Server = decode(found.config, Server)
+    except DecodeFailed as error:
+        raise SourceFailed(f"connection {found.name}: {error}") from error
     return server
 
 
@@ -116,7 +119,6 @@ def options(server: Server) -> tuple[Any, dict[str, Any]]:
         # We bound each wait ourselves: the library's way, `wait_for`, loses cancellations.
         "socket_timeout": None,
         "protocol": 2,
-        "client_name": "reactor",
     }
     return class_, given
 

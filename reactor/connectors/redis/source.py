@@ -63,8 +63,8 @@ class RedisFields(Fields, frozen=True, kw_only=True):
 def _check(written: Mapping[str, Any]) -> Iterable[Complaint]:
     yield from complaints(written)
     if "streams" in written and "decode" in written:
-        message = "data of a stream is an entry's fields as text: parse_json(event.data.FIELD)"
-        yield ("decode",), message
+        message = "data of a stream is an entry's fields as text: read one with "
+        yield ("decode",), f"{message}parse_json(event.data.FIELD)"
     for name in ("group", "start"):
         if name in written and "streams" not in written:
             yield (name,), f"{name} is for streams only"

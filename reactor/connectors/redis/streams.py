@@ -10,6 +10,8 @@ from reactor.connectors.redis.consumer import consumer
 from reactor.errors import SourceFailed
 from reactor.model.event import Received
 from reactor.plugin.context import Emit, SourceContext
+from reactor.plugin.payload import LONGEST
+from reactor.units import format_size
 
 _MOST = 128
 _BLOCK_SECS = 2.0
@@ -240,6 +242,8 @@ class _Reader:
         except UnicodeDecodeError:
             data = {name.decode("utf-8", "replace"): value for name, value in pairs}
             problem = "a field of the entry is not UTF-8 text"
+        if sum(map(len, fields)) > LONGEST:
+            problem = f"the entry is over {format_size(LONGEST)}"
         return Received(
             data=data,
             fields={"stream": stream, "entry": number},

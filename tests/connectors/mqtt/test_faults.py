@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import Any
 
 import aiomqtt
 import pytest
@@ -138,6 +139,16 @@ async def test_a_half_open_line_is_noticed(server, client, proxy, ears):
         await ears.until_heard(1)
 
 
+async def test_a_broker_that_hangs_up_before_it_answers(server, proxy, ears):
+    """The next attempt does not wait for an answer that cannot come."""
+    proxy.cut()
+    config = {"url": f"mqtt://127.0.0.1:{proxy.port}", "topics": ["a"]}
+    async with listening(mqtt, config, ears) as source:
+        await source.failed("broke the connection off", 4)
+        proxy.mend()
+        await source.up()
+
+
 async def test_resets_and_slices_lose_nothing(server, client, proxy, ears):
     """RST in the middle, then packets of a few bytes."""
     config = {"url": f"mqtt://127.0.0.1:{proxy.port}", "topics": ["a"]}
@@ -211,7 +222,7 @@ async def test_tls(tmp_path, ears):
     """mqtts:// with the authority's file works; without it the certificate is refused."""
     made = Certificates(tmp_path)
     with Mosquitto(strict=False, certificates=made) as server:
-        config = {"url": f"mqtts://127.0.0.1:{server.port}", "topics": ["a"]}
+        config: dict[str, Any] = {"url": f"mqtts://127.0.0.1:{server.port}", "topics": ["a"]}
         async with listening(mqtt, config, ears) as source:
             await source.failed("its certificate is refused")
         config["tls"] = {"ca": str(made.authority)}

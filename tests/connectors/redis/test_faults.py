@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis as Client
@@ -216,7 +217,10 @@ async def test_tls(tmp_path, ears):
     """rediss:// with the authority's file works; without it the certificate is refused."""
     made = Certificates(tmp_path)
     with Redis(strict=False, certificates=made) as server:
-        config = {"url": f"rediss://127.0.0.1:{server.port}", "streams": ["orders"]}
+        config: dict[str, Any] = {
+            "url": f"rediss://127.0.0.1:{server.port}",
+            "streams": ["orders"],
+        }
         async with listening(redis, config, ears) as source:
             await source.failed("its certificate is refused")
         config["tls"] = {"ca": str(made.authority)}

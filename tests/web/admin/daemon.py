@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from reactor.ids import id_text
 from reactor.model.event import Event, Receipt, Started
 from reactor.model.execution import Entry, Execution, Failure, State
 from reactor.store import Dead, Open, Query, Unwanted
-from reactor.web.admin.server import serve_api
+from reactor.web.admin.server import api_socket, serve_api
 from reactor.web.admin.wire import (
     Check,
     Decision,
@@ -347,25 +347,22 @@ class Served:
 def serving(state: Path, allowed: frozenset[int] | None = None) -> Iterator[Served]:
     """The API of a pretend daemon on a socket in the state folder."""
     served = Served(state)
-    up, down = threading.Event(), asyncio.Event()
 
-    async def serve() -> None:
-        async with serve_api(
-            served.control, served.rows, Noon(), state, version="1", allowed=allowed
-        ):
-            up.set()
-            await down.wait()
-
-    def run() -> None:
-        served.loop.run_until_complete(serve())
+    def run(api: asyncio.Task[None]) -> None:
+        with suppress(asyncio.CancelledError):
+            served.loop.run_until_complete(api)
         served.loop.run_until_complete(served.loop.shutdown_asyncgens())
+        served.loop.run_until_complete(served.loop.shutdown_default_executor())
         served.loop.close()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert up.wait(10)
-    try:
-        yield served
-    finally:
-        served.loop.call_soon_threadsafe(down.set)
-        thread.join(10)
+    with api_socket(state) as listening:
+        api = served.loop.create_task(
+            serve_api(listening, served.control, served.rows, Noon(), version="1", allowed=allowed)
+        )
+        thread = threading.Thread(target=run, args=[api])
+        thread.start()
+        try:
+            yield served
+        finally:
+            served.loop.call_soon_threadsafe(api.cancel)
+            thread.join(10)
