@@ -26,6 +26,8 @@ ORDER = (
     "retry",
     "run",
     "files",
+    "kafka",
+    "nats",
     "redis",
     "mqtt",
     "secrets",

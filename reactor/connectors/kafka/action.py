@@ -51,14 +51,10 @@ class Publish(Reached, frozen=True, kw_only=True):
     headers: Annotated[dict[str, str | None], doc("Headers of every record.")] = msgspec.field(
         default_factory=dict
     )
-    partition: (
-        Annotated[
-            int,
-            msgspec.Meta(ge=0),
-            doc("The partition, where the key is not to choose it."),
-        ]
-        | None
-    ) = None
+    partition: Annotated[
+        Annotated[int, msgspec.Meta(ge=0)] | None,
+        doc("The partition, where the key is not to choose it."),
+    ] = None
 
 
 class Published(TypedDict):

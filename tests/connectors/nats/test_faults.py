@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import nats
 import pytest
+from nats.aio.client import Client
 from nats.errors import Error
 
 from reactor.connectors.nats.source import nats as source_nats
@@ -53,7 +54,7 @@ async def send_while(url, name, busy):
 
     sent = 0
     while busy.is_set() or sent < MESSAGES:
-        client = nats.NATS()
+        client = Client()
         with suppress(Error, OSError, asyncio.TimeoutError):
             async with asyncio.timeout(5):
                 await client.connect(
