@@ -33,6 +33,7 @@ class Pull:
         self._inbox = link.client.new_inbox()
         self._heard: deque[Msg] = deque()
         self._news = asyncio.Event()
+        self._stored: Sequence[Msg] = ()
         self._left = 0
         self._error: str | None = None
         self._heard_by: Subscription | None = None
@@ -67,9 +68,11 @@ class Pull:
 
     async def acknowledge(self, messages: Sequence[Msg]) -> None:
         """Acknowledge, and wait until the server has taken it in: it does so in our order."""
+        self._stored = messages
         for message in messages[:-1]:
             await self._client.publish(message.reply, b"+ACK")
         await self._client.request(messages[-1].reply, b"+ACK", timeout=_ACK_SECS)
+        self._stored = ()
 
     async def end(self) -> None:
         """Give back what was not stored: it comes again at once, not when its time is over."""
@@ -81,6 +84,8 @@ class Pull:
                 # Or the server would go on sending to us until it sees that we are gone.
                 if self._heard_by is not None:
                     await self._heard_by.unsubscribe()
+                for message in self._stored:  # we were cancelled before the server had them all
+                    await self._client.publish(message.reply, b"+ACK")
                 for message in self._heard:
                     await self._client.publish(message.reply, b"-NAK")
                 await self._client.flush()
