@@ -30,6 +30,8 @@ ORDER = (
     "run",
     "files",
     "testing",
+    "kafka",
+    "nats",
     "redis",
     "mqtt",
     "secrets",

@@ -142,8 +142,7 @@ class Runner:
         now_ms = self._clock.now_ms()
         row = opened.execution
         names = self._maker.names(flow, view, events)
-        stage = self._maker.stage(row, flow)
-        running = self._maker.make(row, flow, names, stage, opened.journal)
+        running = self._maker.make(row, flow, names, self._maker.stage(row, flow), opened.journal)
         to_be_halved(running, opened.taken)
         if running.started_ms is None:
             running.started_ms = now_ms

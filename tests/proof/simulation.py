@@ -287,6 +287,7 @@ class Simulation:
             connection=_no_connection,
             routes=_no_routes,
             files=Files(base="."),
+            network=Network(),
             emit=engine.emitter,
             wait_until=_no_waiting,
             chance=self._chance.random,
