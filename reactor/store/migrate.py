@@ -8,14 +8,21 @@ from reactor.errors import BadConfig
 
 # MIGRATIONS[n] is the script that makes version n + 2 from version n + 1; schema.sql is always the
 # newest version.
-_WAITS = (
-    "CREATE TABLE waits (name TEXT NOT NULL, key TEXT NOT NULL, execution INTEGER NOT NULL,"
-    " path TEXT NOT NULL, PRIMARY KEY (name, key, execution, path)) WITHOUT ROWID;"
-    "CREATE TABLE heard (name TEXT NOT NULL, key TEXT NOT NULL, event INTEGER NOT NULL,"
-    " PRIMARY KEY (name, key, event)) WITHOUT ROWID;"
-    "CREATE INDEX heard_event ON heard (event)"
-)
-_GATES = """
+_WAITS_AND_GATES = """
+CREATE TABLE waits (
+    name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    execution INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    PRIMARY KEY (name, key, execution, path)
+) WITHOUT ROWID;
+CREATE TABLE heard (
+    name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    event INTEGER NOT NULL,
+    PRIMARY KEY (name, key, event)
+) WITHOUT ROWID;
+CREATE INDEX heard_event ON heard (event);
 CREATE TABLE gates (
     flow TEXT NOT NULL,
     "trigger" TEXT NOT NULL,
@@ -55,7 +62,7 @@ CREATE TABLE judged (
 DROP INDEX executions_due;
 CREATE INDEX executions_due ON executions (due_ms) WHERE state IN (0, 2) AND due_ms IS NOT NULL;
 """
-MIGRATIONS: tuple[str, ...] = (_WAITS, _GATES)
+MIGRATIONS: tuple[str, ...] = (_WAITS_AND_GATES,)
 
 
 def migrate(
