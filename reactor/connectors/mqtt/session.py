@@ -95,6 +95,8 @@ class Session(aiomqtt.Client):
             tls_context=tls,
             logger=_LOG,
         )
+        # Many steps at once publish on one connection: that is no reason to warn.
+        self.pending_calls_threshold = _MOST_WAITING
         self.address = address
         self.is_5 = is_5
         self._persistent = persistent

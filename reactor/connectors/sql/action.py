@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from reactor.connectors.sql.database import Session
+from reactor.connectors.sql.database import Kind, Session
 from reactor.connectors.sql.dsn import ConnectionName, Dsn, settings
 from reactor.connectors.sql.pool import Pool, pool_of
 from reactor.connectors.sql.statements import (
@@ -206,7 +206,7 @@ class _Work:
         """The statements and the key in one transaction; a key that is there is answered."""
         session, kind = self._session, self._pool.kind
         if table not in self._pool.made:
-            await _make(session, once_table_sql(kind, table))
+            await _make(session, kind, table)
             self._pool.made.add(table)
         async with session.transaction():
             if not await session.execute(once_claim_sql(kind, table), [key]):
@@ -240,14 +240,30 @@ def _batches(rows: Sequence[dict[str, Any]]) -> Iterable[Sequence[dict[str, Any]
     return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
 
 
-async def _make(session: Session, text: str) -> None:
-    """Make the table of keys; who may not must have it made."""
+async def _make(session: Session, kind: Kind, table: str) -> None:
+    """Make the table of keys if it is missing; who may not must have it made."""
+    if await _is_there(session, kind, table):
+        return
+    text = once_table_sql(kind, table)
     try:
         await session.execute(text)
     except DatabaseFailed as error:
+        # Another step may have made it at the same moment.
         if error.transient:
             raise
+        if await _is_there(session, kind, table):
+            return
         raise DatabaseFailed(
             f"the table of once_key cannot be made ({error}): have it made with: {text}",
             code=error.code,
         ) from error
+
+
+async def _is_there(session: Session, kind: Kind, table: str) -> bool:
+    try:
+        await session.query(once_output_sql(kind, table), [""], max_rows=1)
+    except DatabaseFailed as error:
+        if error.transient:
+            raise
+        return False
+    return True

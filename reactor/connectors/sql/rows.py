@@ -28,6 +28,7 @@ from reactor.units import format_duration
 T = TypeVar("T")
 _PAGE = 1000
 _MOST_WITHOUT_CURSOR = 10_000
+_BEGUN = "begun"  # a place that stays, also when the position is taken away
 
 
 class Cursor(Config, frozen=True):
@@ -129,15 +130,15 @@ class Rows:
     async def begin(self) -> None:
         """Go on from what is stored; at the very first start, store where it begins."""
         position, places = await self._context.position(), await self._context.places()
+        begun = places.pop(_BEGUN, False)
         if isinstance(position, dict):
             self._at = self._stored = position.get("at")
             self._seen = places
             return
-        # Places without a position are left of a reset.
         start = self._cursor.start if self._cursor is not None else "earliest"
-        if position is not None:
-            start = position
-        known: dict[str, Any] = dict.fromkeys(places)
+        if position is not None or begun:  # it was reset; to earliest, if there is no position
+            start = position or "earliest"
+        known: dict[str, Any] = {**dict.fromkeys(places), _BEGUN: True}
         if start == "latest":
             known |= await self._note()
         elif start != "earliest":

@@ -1,8 +1,10 @@
 """What steps and polling do alike in PostgreSQL, MariaDB and SQLite."""
 
 import asyncio
+import copy
 import os
 import random
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,6 +20,7 @@ from reactor.expr.scope import Scope
 from tests.brokers.listening import Ears, listening
 from tests.brokers.mariadb import Mariadb
 from tests.brokers.proxy import Proxy
+from tests.connectors.conftest import OpenedOnce
 from tests.connectors.sql.conftest import Place
 
 pytestmark = pytest.mark.broker
@@ -133,6 +136,23 @@ async def test_an_effect_happens_once(attempt, place):
 
     assert first == again == {"rows": 1}
     assert await place.rows("select n from t") == [(2,)]
+
+
+async def test_many_steps_make_the_table_of_keys_at_once(attempt, place):
+    """The first steps of a database do not stand in each other's way."""
+    await place.run("create table t (n int)")
+    text = "insert into t values (1)"
+
+    async def step(number):
+        one = copy.copy(attempt)
+        one.key, one.shared = f"exe_{number}", OpenedOnce(AsyncExitStack())
+        await done(one, place, execute=text, once_key=True)
+        for pool in one.shared.found.values():
+            await pool.close()
+
+    await asyncio.gather(*map(step, range(8)))
+
+    assert await place.rows("select count(*) from t") == [(8,)]
 
 
 async def test_too_many_rows_are_refused_early(attempt, place):

@@ -66,6 +66,22 @@ async def test_start_latest_passes_over_what_is_there(listen, shop):
     assert sorted(row["id"] for row in ears.data) == [4, 6]
 
 
+@pytest.mark.parametrize(("to", "told"), [(None, [5, 1, 5, 6]), ("latest", [5, 6])])
+async def test_a_reset_moves_it(listen, shop, to, told):
+    """Earliest tells all rows, whatever `start` says; latest only what comes."""
+    shop.run(order(1))
+    source = poll(listen, cursor={"column": "id", "start": "latest"})
+    async with source.running() as ears:
+        shop.run(order(5))
+        await ears.until(lambda: ears.heard, "an order")
+    source.ears.position = to
+    async with source.running() as ears:
+        shop.run(order(6))
+        await ears.until(lambda: ears.data[-1]["id"] == 6, "the last")
+
+    assert [row["id"] for row in ears.data] == told
+
+
 async def test_a_restart_repeats_nothing(listen, shop):
     """What was seen is known after a restart, what came meanwhile is told."""
     shop.run(order(1), order(2))
