@@ -29,6 +29,7 @@ ORDER = (
     "run",
     "files",
     "testing",
+    "cookbook",
     "redis",
     "mqtt",
     "secrets",
