@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
 TESTS ?=
+PROOF ?=
+SOAK ?=
 # -rs: a test that is skipped says why.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run format lint types layers test test-all bench soak binary deb clean
+.PHONY: help setup run format lint types layers test test-all bench proof soak binary deb clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -41,8 +43,11 @@ test-all: lint types layers test  ## run every check and every test
 bench: $(VENV)/run.stamp  ## measure, each row beside its reference
 	$(BIN)/python packaging/bench
 
-soak:  ## run a million events and watch the memory
-	@echo "make soak: not built yet" >&2; exit 1
+proof: $(VENV)/dev.stamp  ## prove that nothing is lost, an hour long (PROOF=names for some of it)
+	$(BIN)/python -m tests.proof $(PROOF)
+
+soak: $(VENV)/dev.stamp  ## run a million events and watch the memory (SOAK="--events 100000")
+	$(BIN)/python -m tests.proof.soak $(SOAK)
 
 binary:  ## build dist/reactor and dist/reactor-dir
 	packaging/build_binary.sh
@@ -65,5 +70,6 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp
 	@command -v objdump >/dev/null || test "$$(id -u)" != 0 || { apt-get -qq update && apt-get -qqy install binutils; }
+	@command -v cc >/dev/null || test "$$(id -u)" != 0 || { apt-get -qq update && apt-get -qqy install gcc libc6-dev; }
 	$(PIP) -e '.[dev,build]'
 	@touch $@

@@ -224,6 +224,7 @@ class Stage:
                 "flows": [one.flow for one in self.answer.executions],
                 "duplicate": self.answer.duplicate,
                 "stored": self.answer.event is not None,
+                "held": list(self.answer.held),
             }
         return self.answer
 

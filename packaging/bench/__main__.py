@@ -34,6 +34,8 @@ BUILD = Path(__file__).parents[2] / "build"
 MEASURES = {
     "webhook": webhook.rows,
     "in-process": in_process.rows,
+    "kafka": brokers.kafka_rows,
+    "nats": brokers.nats_rows,
     "redis": brokers.redis_rows,
     "mqtt": brokers.mqtt_rows,
     "conditions": conditions.rows,

@@ -42,12 +42,23 @@ def mqtt_rows(size: Size, folder: Path) -> list[Row]:
     return _rows(_Mqtt, size, folder)
 
 
+def kafka_rows(size: Size, folder: Path) -> list[Row]:
+    """Records of a Kafka topic with three partitions."""
+    return _rows(_Kafka, size, folder)
+
+
+def nats_rows(size: Size, folder: Path) -> list[Row]:
+    """Messages of a JetStream stream."""
+    return _rows(_Nats, size, folder)
+
+
 class _Redis:
     """Fills a stream, and reads it with redis-py alone."""
 
     key = "redis"
     program = "redis-server"
     what = "Redis stream"
+    fills_first = True
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -90,6 +101,7 @@ class _Mqtt:
     key = "mqtt"
     program = "mosquitto"
     what = "MQTT, QoS 1"
+    fills_first = False
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -128,11 +140,123 @@ class _Mqtt:
             await filling
 
 
+class _Kafka:
+    """Fills a topic, and reads it with aiokafka alone."""
+
+    key = "kafka"
+    program = "java"
+    what = "Kafka, three partitions"
+    fills_first = True
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.topic = "bare"
+        self.source = f'kafka: {{brokers: ["127.0.0.1:{port}"], topics: [orders], group: ours}}'
+
+    @staticmethod
+    def command(_: str, port: int, folder: Path) -> Sequence[str]:
+        """A broker that leaves it to the kernel when to write; its jars are those of the tests."""
+        sys.path.insert(0, str(Path(__file__).parents[2]))
+        from tests.brokers.kafka import Kafka
+
+        broker = Kafka(strict=False)
+        shutil.rmtree(broker.folder)
+        broker.folder, broker.port = folder, port
+        broker.settings = {"auto.create.topics.enable": "true", "num.partitions": "3"}
+        broker.prepare()
+        return broker.command()
+
+    async def fill(self, count: int) -> None:
+        """Send records; the topic comes with the first."""
+        from aiokafka import AIOKafkaProducer
+
+        async with AIOKafkaProducer(bootstrap_servers=f"127.0.0.1:{self.port}") as producer:
+            for number in range(count):
+                value = json.dumps(_order(number)).encode()
+                await producer.send(self.topic, value, partition=number % 3)
+            await producer.flush()
+
+    async def consume(self, count: int) -> None:
+        """Read so many, and commit each batch."""
+        from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+        address = f"127.0.0.1:{self.port}"
+        consumer = AIOKafkaConsumer(
+            self.topic,
+            bootstrap_servers=address,
+            group_id="bare",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        async with consumer:
+            got = 0
+            while got < count:
+                found = await consumer.getmany(timeout_ms=1000, max_records=1000)
+                got += sum(map(len, found.values()))
+                await consumer.commit()
+        self.topic = "orders"  # the daemon begins with a topic that is there and empty
+        async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+            await producer.partitions_for(self.topic)
+
+
+class _Nats:
+    """Fills a stream, and reads it with nats-py alone."""
+
+    key = "nats"
+    program = "nats-server"
+    what = "NATS JetStream"
+    fills_first = True
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        url = f"nats://127.0.0.1:{port}"
+        self.source = f'nats: {{servers: ["{url}"], stream: orders, durable: ours}}'
+
+    @staticmethod
+    def command(program: str, port: int, folder: Path) -> Sequence[str]:
+        """A server with JetStream."""
+        return [program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder / "stream")]
+
+    async def fill(self, count: int) -> None:
+        """Publish messages, a thousand on their way at a time."""
+        import nats
+
+        client = await nats.connect(f"nats://127.0.0.1:{self.port}")
+        stream = client.jetstream()
+        await stream.add_stream(name="orders", subjects=["orders"])
+        for start in range(0, count, 1000):
+            numbers = range(start, min(start + 1000, count))
+            await asyncio.gather(
+                *(stream.publish("orders", json.dumps(_order(n)).encode()) for n in numbers)
+            )
+        await client.close()
+
+    async def consume(self, count: int) -> None:
+        """Read and acknowledge so many."""
+        import nats
+
+        client = await nats.connect(f"nats://127.0.0.1:{self.port}")
+        reader = await client.jetstream().pull_subscribe("orders", durable="bare")
+        got = 0
+        while got < count:
+            for message in await reader.fetch(500, timeout=5):
+                await message.ack()
+                got += 1
+        await client.flush()
+        # The daemon begins with a stream that is there and empty.
+        await client.jetstream().purge_stream("orders")
+        await client.close()
+
+
+_Kind = type[_Redis] | type[_Mqtt] | type[_Kafka] | type[_Nats]
+_Broker = _Redis | _Mqtt | _Kafka | _Nats
+
+
 def _order(number: int) -> dict[Any, Any]:
     return {"id": number, "customer": f"customer {number % 100}", "total": number % 500}
 
 
-def _rows(kind: type[_Redis | _Mqtt], size: Size, folder: Path) -> list[Row]:
+def _rows(kind: _Kind, size: Size, folder: Path) -> list[Row]:
     key, program = kind.key, kind.program
     found = shutil.which(program) or shutil.which(program, path=_PATH)
     if found is None:
@@ -170,9 +294,9 @@ def _rows(kind: type[_Redis | _Mqtt], size: Size, folder: Path) -> list[Row]:
     ]
 
 
-async def _bare(broker: _Redis | _Mqtt, count: int) -> float:
+async def _bare(broker: _Broker, count: int) -> float:
     """Seconds that the library alone takes for so many."""
-    if isinstance(broker, _Redis):
+    if broker.fills_first:
         await broker.fill(count)
     began = time.perf_counter()
     await broker.consume(count)

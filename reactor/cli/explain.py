@@ -82,11 +82,25 @@ def _trigger(trigger: Trigger, own: Mapping[str, Any], catalog: Catalog) -> Iter
     for word in (*_BEFORE_GATES, *_GATES):
         if word in own:
             yield Stage(part, word, _value(own[word]))
-    yield Stage(part, "key", _value(own["key"]) if "key" in own else "what the source brings")
+    for branch in trigger.branches:
+        yield Stage(part, "branch", f"{branch.branch}: {_branch(branch)}")
+    usual = "that of its branch" if trigger.branches else "what the source brings"
+    yield Stage(part, "key", _value(own["key"]) if "key" in own else usual)
     if spec is not None and spec.guarantee:
         yield Stage(part, "guarantee", spec.guarantee)
+    if trigger.gates is not None and trigger.gates.holds:
+        kept = "a row for each key in the commit of the event, due times too"
+        yield Stage(part, "gates keep", kept)
     if "throttle" in own:
         yield Stage(part, "throttle", f"after it is stored: {_value(own['throttle'])}")
+
+
+def _branch(branch: Trigger) -> str:
+    words = [branch.source]
+    words += [f"only_if {each.text}" for each in branch.only_if]
+    words += [f"unless {each.text}" for each in branch.unless]
+    words += [] if branch.key is None else [f"key {branch.key.text}"]
+    return ", ".join(words)
 
 
 def _start(flow: Flow) -> Iterator[Stage]:

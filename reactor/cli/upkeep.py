@@ -9,6 +9,7 @@ from reactor.cli.command import command
 from reactor.cli.options import chosen
 from reactor.cli.output import Progress, print_json, print_table, say
 from reactor.errors import InvalidFlow, ReactorError
+from reactor.failpoints import PLACES
 from reactor.units import format_size
 
 
@@ -54,7 +55,8 @@ def reload() -> None:
 def doctor(*, failpoints: bool) -> None:
     """Look at what usually goes wrong, and say what to do about it."""
     if failpoints:
-        raise click.UsageError("--failpoints: not built yet")
+        _list_failpoints()
+        return
     items = daemon().get("doctor")["items"]
     if chosen().json:
         for item in items:
@@ -65,3 +67,11 @@ def doctor(*, failpoints: bool) -> None:
     failed = [item["check"] for item in items if item["state"] == "failed"]
     if failed:
         raise ReactorError(f"failed: {', '.join(failed)}")
+
+
+def _list_failpoints() -> None:
+    if chosen().json:
+        for place, truth in PLACES.items():
+            print_json({"failpoint": place, "there": truth})
+    else:
+        print_table(("failpoint", "what is true there"), list(PLACES.items()))

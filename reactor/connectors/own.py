@@ -138,6 +138,22 @@ class End(Config, frozen=True):
     ] = None
 
 
+class Join(Config, frozen=True):
+    """Events that belong together, by their key."""
+
+    within: Annotated[
+        Duration, doc("How long an event waits for the others.", "1h", form="literal")
+    ]
+    of: Annotated[
+        dict[str, Any],
+        doc("A trigger for each branch; events.NAME is its event.", form="literal"),
+    ]
+    fire: Annotated[
+        Literal["all", "missing"],
+        doc("When all came, or when one did not come in time.", form="literal"),
+    ] = "all"
+
+
 class Startup(Config, frozen=True):
     """Nothing to say."""
 
@@ -278,6 +294,21 @@ flow = Spec(
     fields=NoFields,
     identity=(),
     match=_of_flow,
+    guarantee=_INTERNAL,
+)
+join = Spec(
+    word="join",
+    kind="source",
+    config=Join,
+    summary="One event of each of several triggers, with the same key, within a time.",
+    examples=(
+        (
+            "join: {within: 1h, of: {order: {event: {type: ordered}, key: event.data.id}, "
+            "paid: {event: {type: paid}, key: event.data.order}}}"
+        ),
+    ),
+    fields=NoFields,
+    identity=(),
     guarantee=_INTERNAL,
 )
 startup = Spec(

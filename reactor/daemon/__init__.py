@@ -10,6 +10,7 @@ import uvloop
 
 from reactor.daemon.serving import Daemon
 from reactor.errors import ReactorError
+from reactor.failpoints import arm
 from reactor.logs import configure
 from reactor.secrets import Redactor
 from reactor.settings import Settings
@@ -28,8 +29,10 @@ def run(settings: Settings) -> int:
         gc.set_threshold(50_000, 20, 100)
         # The thread that waits for the disk is answered at once, not when a busy loop gives way.
         sys.setswitchinterval(0.0005)
+        failpoints = os.environ.get("REACTOR_FAILPOINTS", "")
         daemon = Daemon(settings, redactor, os.environ, say=output.say)
         try:
+            arm(failpoints)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(daemon.serve())
         except ReactorError as error:

@@ -14,7 +14,7 @@ from reactor.daemon.probing import probe_all
 from reactor.daemon.served import Served
 from reactor.daemon.sources import Sources
 from reactor.daemon.views import approval_view, flow_views, problem_view, source_view
-from reactor.daemon.why import decisions
+from reactor.daemon.why import decisions, told_of
 from reactor.engine import again
 from reactor.engine.approvals import Approvals
 from reactor.engine.core import Engine
@@ -114,8 +114,11 @@ class DaemonControl:
         engine, history = self._engine, self._daemon.store.history
         await engine.desk.settled()
         found = await self._event(event)
+        told = told_of(
+            await history.judged(event), await self._stopped(event), engine.intake.router
+        )
         runs = await history.executions(Query(event=event, limit=1000))
-        return list(decisions(found, engine.intake.router, engine.around, runs))
+        return list(decisions(found, engine.intake.router, engine.around, runs, told))
 
     async def replay(self, event: int, flow: str) -> Receipt:
         """Offer a stored event anew to one flow."""
@@ -132,10 +135,18 @@ class DaemonControl:
             raise NotFound(f"there is no event {name}, or it was dropped since (keep)")
         return stored
 
+    async def _stopped(self, number: int) -> Mapping[str, str]:
+        """What stopped each flow that did not want an event, as it was told then."""
+        for row in reversed(self._engine.unwanted):
+            if row.event.id == number:
+                return row.stopped
+        kept = await self._daemon.store.history.unwanted(number)
+        return {} if kept is None else kept.stopped
+
     async def steps(self, version: str) -> Mapping[str, str]:
         """The ids of a flow version's steps by path."""
         try:
-            flow = await self._engine.desk.version(version)
+            flow = await self._engine.versions.find(version)
         except Exception:  # noqa: BLE001 - an old version may not compile any more
             return {}
         return {step.path: step.id for step in steps_of(flow)}

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from reactor.daemon.book import Book, Turned
 from reactor.daemon.sources import Sources
 from reactor.engine.core import Engine
+from reactor.failpoints import reach
 from reactor.problem import render_text
 from reactor.store import Store, Write
 
@@ -46,6 +47,7 @@ class Served:
         async with self._turning:
             turned = await asyncio.to_thread(self.book.read, every=every)
             self._take_in(turned)
+            reach("flows are read")
             if turned.anything:
                 await self._prepare()
                 await self._swap(sources)
@@ -60,6 +62,7 @@ class Served:
 
     async def _swap(self, sources: Sources) -> None:
         self._engine.serve(self.book.flows, paused=self.paused)
+        reach("flows are swapped")
         await sources.follow(self._engine.intake.router)
 
     def _take_in(self, turned: Turned) -> None:

@@ -29,6 +29,7 @@ from reactor.engine.intake import Limits
 from reactor.engine.meter import watch_lag
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import ReactorError, StorageFailed
+from reactor.failpoints import reach
 from reactor.loading.load import Loading, load_document
 from reactor.loading.watch import Snapshot, snapshot, watch
 from reactor.plugin.catalog import Catalog
@@ -137,6 +138,7 @@ class Daemon:
             on_failure=self._storage_failed,
             clock=self.clock,
             unwanted_rows=settings.keep.unwanted,
+            failpoint=reach,
         )
         stack.push_async_callback(self._close_store)
         self._plate.take_off()
@@ -166,6 +168,7 @@ class Daemon:
         )
         self.engine = Engine(self.store, outside, changed=self._wake.set)
         self.store.observe(self.engine.meter.commits.observe)
+        self.store.when_stalled(self.engine.intake.stall)
         files = await self.store.files()
         book = Book(settings.flows, loading, files)
         paused = frozenset(await self.store.meta("paused") or ())
@@ -310,6 +313,7 @@ class Daemon:
         if isinstance(self.failure, StorageFailed):
             return
         self._log.info("draining")
+        reach("the drain begins")
         # From here on requests are answered 503 and sources wait in `emit`.
         self.engine.intake.open = False
         try:
@@ -319,6 +323,7 @@ class Daemon:
                 await self.supervisor.close()
         except TimeoutError:
             self._log.error("not everything ended in time; the next start takes it up")
+        reach("nothing runs any more")
 
     async def _close_store(self) -> None:
         if not isinstance(self.failure, StorageFailed):

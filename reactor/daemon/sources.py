@@ -246,12 +246,15 @@ def _written(candidate: Candidate) -> bytes:
 
 
 def _written_trigger(candidate: Candidate) -> Any:
-    flow = candidate.flow
-    if candidate.trigger in flow.triggers:
+    flow, trigger = candidate.flow, candidate.trigger
+    if trigger.branch is not None or trigger in flow.triggers:
         when = flow.document.get("when")
         entries = when if isinstance(when, list) else [when]
-        place = flow.triggers.index(candidate.trigger)
-        return entries[place] if place < len(entries) else None
+        place = [each.id for each in flow.triggers].index(trigger.id)
+        entry = entries[place] if place < len(entries) else None
+        if trigger.branch is not None and isinstance(entry, dict):
+            return entry["join"]["of"][trigger.branch]
+        return entry
     waits = (step for step in steps_of(flow) if isinstance(step, WaitStep))
     path = next(step.path for step in waits if step.when is candidate.trigger)
     return written_step(flow.document, path)["wait"]["when"]

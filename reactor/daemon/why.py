@@ -1,17 +1,28 @@
 """Why an event started a flow or did not: each condition asked again, with the values it saw."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from reactor.engine.router import Candidate, Router, Surroundings, judge, names_of, view_of
+from reactor.engine.router import (
+    Candidate,
+    Router,
+    Surroundings,
+    complete,
+    judge,
+    names_of,
+    view_of,
+)
 from reactor.expr.expression import Expression
 from reactor.expr.trace import trace
 from reactor.ids import id_text
 from reactor.model.event import Event, Received
 from reactor.model.execution import Execution, State
-from reactor.web.admin.wire import Decision, Part
+from reactor.store.gated import Judged
+from reactor.web.admin.wire import Decided, Decision, Part
 
 _SHOWN = 200  # characters of a value
+_WORDS: Mapping[str, Decided] = {"held": "held", "stopped": "stopped", "late": "late"}
+Told = Mapping[tuple[str, str], tuple[Decided, str]]  # by flow and trigger
 
 
 def decisions(
@@ -19,11 +30,12 @@ def decisions(
     router: Router,
     around: Surroundings,
     executions: list[Execution],
+    told: Told,
 ) -> Iterator[Decision]:
     """What each flow that hears the event's source made of it.
 
     Conditions are asked again with the flows as they are now and the time the event came; those
-    that read `state` see its present values.
+    that read `state` see its present values. What gates decided is as it was then: `told`.
     """
     received = Received(data=event.data, fields=event.fields, type=event.type, key=event.key)
     number = id_text("evt", event.id)
@@ -38,19 +50,40 @@ def decisions(
             seen.add(name)
             yield _of_run(run)
             continue
+        if name in told:
+            seen.add(name)
+            word, reason = told[name]
+            yield Decision(flow=name[0], trigger=name[1], decision=word, reason=reason)
+            continue
         yield from _judged(candidate, view, around, event.received_ms)
+    for name in told.keys() - seen - started.keys():
+        word, reason = told[name]
+        yield Decision(flow=name[0], trigger=name[1], decision=word, reason=reason)
     for name, run in started.items():
         if name not in seen:
             yield _of_run(run)
 
 
+def told_of(judged: Iterable[Judged], stopped: Mapping[str, str], router: Router) -> Told:
+    """What gates said of an event: with its rows, and of what was not stored why it stopped."""
+    found: dict[tuple[str, str], tuple[Decided, str]] = {}
+    for name in router.gated:
+        reason = stopped.get(name[0], "duplicate")
+        if reason != "duplicate" and not reason.startswith(("only_if: ", "unless: ")):
+            found[name] = ("stopped", reason)
+    for one in judged:
+        found[one.flow, one.trigger] = (_WORDS[one.decision], one.reason)
+    return found
+
+
 def _of_run(run: Execution) -> Decision:
-    busy = run.state is State.SKIPPED
+    skipped = run.state is State.SKIPPED
+    conditions = skipped and (run.reason or "").startswith(("only_if: ", "unless: "))
     return Decision(
         flow=run.flow,
         trigger=run.trigger,
-        decision="busy" if busy else "started",
-        reason=run.reason if busy else None,
+        decision="stopped" if conditions else "busy" if skipped else "started",
+        reason=run.reason if skipped else None,
         execution=id_text("exe", run.id),
     )
 
@@ -59,7 +92,10 @@ def _judged(
     candidate: Candidate, view: dict[str, Any], around: Surroundings, now_ms: int
 ) -> Iterator[Decision]:
     flow, trigger = candidate.flow.name, candidate.trigger.id
-    found = list(judge(candidate, view, around, now_ms))
+    found = [
+        complete(one, around, now_ms) if candidate.open and one.verdict == "started" else one
+        for one in judge(candidate, view, around, now_ms)
+    ]
     if not found:
         wanted = ", ".join(f"{field} {pattern}" for field, pattern in candidate.trigger.match)
         reason = f"it listens to {wanted}" if wanted else "the list under split is empty"

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
+from reactor.engine.bisect import taken_again
 from reactor.engine.core import Engine
 from reactor.engine.inputs import checked
 from reactor.engine.router import Candidate, Router
@@ -61,6 +62,8 @@ async def retry(
         error=None,
     )
     write = Write(executions=[NewExecution(fresh, journal)], hidden=[row.id])
+    if old.taken is not None:
+        write.taken.append(taken_again(old.taken, number))
     if needs_attention:
         reason = "run again with the current version"
         now_ms = engine.clock.now_ms()
@@ -199,7 +202,7 @@ def _trigger(flow: Flow, wanted: str | None) -> Trigger:
 async def _flow(engine: Engine, row: Execution, version: str) -> Flow:
     if version == "original":
         try:
-            return await engine.desk.version(row.version)
+            return await engine.versions.find(row.version)
         except InvalidFlow as error:
             raise UsageError(f"{error}; --version current runs the flow as it is now") from error
     flow = engine.intake.router.flows.get(row.flow)

@@ -119,7 +119,7 @@ class Approvals:
         return question
 
     async def _step(self, version: str, path: str) -> str:
-        flow = await self._engine.desk.version(version)
+        flow = await self._engine.versions.find(version)
         plain = path.partition("@")[0].partition("~")[0]
         return next((step.id for step in steps_of(flow) if step.path == plain), plain)
 

@@ -1,7 +1,7 @@
 """Attempts at outside steps under way: each is a task; those that are given up are waited for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,7 @@ from reactor.engine.making import Running
 from reactor.engine.perform import Performer
 from reactor.engine.rates import Rates
 from reactor.engine.timers import Timers
+from reactor.failpoints import reach
 
 CANCEL_SECS = 10.0  # how long a cancelled attempt may take to end
 
@@ -45,6 +46,7 @@ class Attempts:
                 running.machine.hold(act.path, *wait)
                 held = True
                 continue
+            reach("a step begins")
             work = self._performer.perform(running.row, running.flow, running.view, act)
             task = running.tasks[act.path] = asyncio.get_running_loop().create_task(work)
             # Called for a task that is cancelled before it began, too.
@@ -79,6 +81,7 @@ class Attempts:
             running.patience = None
 
     def _done(self, running: Running, path: str, task: asyncio.Task[Any]) -> None:
+        reach("a step has ended")
         running.tasks.pop(path, None)
         self.busy -= 1
         if self.busy == 0 and self._idle is not None:
@@ -102,10 +105,14 @@ class Attempts:
         if running.stopping is not None:
             self._alone(running)
 
-    async def drain(self, limit_secs: float) -> None:
-        """Return when none is under way, or the time is over."""
+    async def drain(self, limit_secs: float, live: Iterable[Running]) -> None:
+        """Return when none is under way; cancel what is when the time is over."""
         if self.busy and limit_secs > 0:
             self._idle = asyncio.Event()
             timer = self._spans.after(limit_secs, self._idle.set)
             await self._idle.wait()
             timer.cancel()
+        tasks = [task for running in live for task in running.tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

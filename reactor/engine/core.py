@@ -13,9 +13,13 @@ from reactor.clock import Clock
 from reactor.engine.aftermath import Say, log_line
 from reactor.engine.alarms import Alarms
 from reactor.engine.bell import Bell, Hear
+from reactor.engine.delayed import Delayed
 from reactor.engine.desk import Desk
 from reactor.engine.ears import ears_of
 from reactor.engine.emitter import Emitter
+from reactor.engine.gates.door import Door
+from reactor.engine.gates.house import House
+from reactor.engine.gates.sweep import sweep
 from reactor.engine.hearing import Hearing
 from reactor.engine.intake import Intake, Limits
 from reactor.engine.making import Maker
@@ -27,6 +31,8 @@ from reactor.engine.router import Router, Surroundings
 from reactor.engine.runner import Runner
 from reactor.engine.state import SharedState
 from reactor.engine.timers import Timers
+from reactor.engine.unwelcome import Unwelcome
+from reactor.engine.versions import Versions
 from reactor.errors import ReactorError
 from reactor.ids import Ids
 from reactor.model.event import Received
@@ -82,12 +88,14 @@ class Engine:
         self._fresh_unwanted: deque[Unwanted] = deque(maxlen=outside.keep_unwanted)
         self.older: list[Flow] = []
         self._cancels: set[asyncio.Task[bool]] = set()
+        self.versions = Versions(store, outside.compile_flow)
         self.desk = Desk(
             store=store,
             clock=outside.clock,
             meter=self.meter,
             current=self._current,
-            compile_flow=outside.compile_flow,
+            versions=self.versions,
+            around=self.around,
         )
         performer = Performer(
             catalog=outside.catalog,
@@ -130,6 +138,15 @@ class Engine:
             own=self.desk.own,
             settled=self.desk.settled,
         )
+        delayed = Delayed(
+            store=store,
+            clock=outside.clock,
+            moments=self.moments,
+            lane=self.desk.lane,
+            begin=self.desk.begin,
+            cancel=self._cancel,
+            outcomes=self.runner.outcomes,
+        )
         self.intake = Intake(
             store=store,
             runner=self.runner,
@@ -143,8 +160,10 @@ class Engine:
             cancel=self._cancel,
             unwanted=self._keep_unwanted,
             hearing=self.hearing,
+            delayed=delayed,
+            house=self._house,
         )
-        self.desk.use(self.runner)
+        self.desk.use(self.runner, self.intake.house.wakes, delayed)
         self.runner.use(self.intake, self.hearing)
 
     async def start(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> int:
@@ -159,7 +178,7 @@ class Engine:
     def serve(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> None:
         """Swap the flows; executions under way keep the version they began with."""
         found = list(flows)
-        self.desk.know(found)
+        self.versions.know(found)
         versions = [Version(flow.version, flow.name, flow.document) for flow in found]
         self.store.submit(Write(versions=versions))
         before = self.intake.router
@@ -168,6 +187,8 @@ class Engine:
         if self.intake.router.listening - before.listening:
             self.desk.own(self.hearing.listen(self.intake.router.listening))
         self.desk.refit()
+        self.intake.house.wakes.expect()
+        self.desk.own(sweep(self.store, self.intake.house, self.desk.settled))
         gc.freeze()  # what serves now stays: the collector need not walk it
 
     def emitter(self, instance: str) -> Emitter:
@@ -240,7 +261,7 @@ class Engine:
         found = []
         for hash_ in await self.store.ears.pinned():
             with suppress(ReactorError):  # one that does not compile any more is told when it runs
-                found.append(await self.desk.version(hash_))
+                found.append(await self.versions.find(hash_))
         return found
 
     def _keep_older(self, before: Iterable[Flow], now: Iterable[Flow]) -> None:
@@ -256,6 +277,19 @@ class Engine:
         await self.desk.settled()
         pinned = set(await self.store.ears.pinned())
         self.older = [flow for flow in self.older if flow.version in pinned]
+
+    def _house(self, door: Door, unwelcome: Unwelcome) -> House:
+        return House(
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            moments=self.moments,
+            shared=self.shared,
+            env=self.outside.env,
+            meter=self.meter,
+            door=door,
+            report=unwelcome.report,
+        )
 
     def _current(self, name: str) -> Flow | None:
         return self.intake.router.flows.get(name)

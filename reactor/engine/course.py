@@ -37,6 +37,7 @@ class Course:
     ) -> None:
         self.phase = "do"
         self.since_ms: int | None = None  # when `undo` or `finally` began, by the journal
+        self.halved = False  # a batch that goes on as two: its failure is nobody's yet
         self.ended: State | None = None
         self.error: Failure | None = None
         self.output: Any = None
@@ -58,7 +59,7 @@ class Course:
             self.close()
             return
         self._fail(failure)
-        self._undo(self._rescue)
+        self._undo(self.close if self.halved else self._rescue)
 
     def stop(self) -> None:
         """A `stop` step was reached."""
@@ -77,7 +78,8 @@ class Course:
         if replaced:
             error = replace(error, kind="cancelled")
         self._fail(error)
-        after = self.close if phase == "dead_letter" else self._dead_letter
+        quiet = self.halved or phase == "dead_letter"
+        after = self.close if quiet else self._dead_letter
         if error.kind == "cancelled":
             self._verdict = State.CANCELLED
             after = self.close

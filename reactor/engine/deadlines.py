@@ -30,6 +30,14 @@ class Deadlines:
         if until_ms != running.closing_ms:
             self._close_by(running, until_ms)
 
+    def due(self, running: Running) -> int | None:
+        """The stored time to which it sleeps: what it waits for, or the end of its time."""
+        times = [running.machine.due, running.machine.closing_until_ms]
+        limit = running.flow.run.timeout_secs
+        if limit is not None and running.started_ms is not None and not running.machine.closing:
+            times.append(running.started_ms + round(limit * 1000))
+        return min((time for time in times if time is not None), default=None)
+
     def _close_by(self, running: Running, until_ms: int | None) -> None:
         if running.closing is not None:
             running.closing.cancel()

@@ -2,22 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from reactor.clock import Clock
+from reactor.clock import Clock, instant
 from reactor.engine.alarms import NEAR_MS
+from reactor.engine.delayed import Delayed
+from reactor.engine.gates.views import seen
+from reactor.engine.gates.wakes import Wakes
 from reactor.engine.hearing import waits_in
 from reactor.engine.lanes import Lane
 from reactor.engine.meter import Meter
-from reactor.engine.router import view_of
+from reactor.engine.router import Surroundings, about_flow, constant_vars, flow_refuses
 from reactor.engine.runner import Runner
+from reactor.engine.versions import Versions
 from reactor.errors import ReactorError
+from reactor.failpoints import reach
 from reactor.ids import id_text
-from reactor.model.event import Event, Outcome, Received
+from reactor.model.event import Outcome
 from reactor.model.execution import Execution, Failure, State
 from reactor.model.flow import Flow, Run
-from reactor.store import Change, End, Open, Store, Version, Write
+from reactor.store import Change, End, Open, Store, Write
+from reactor.store.gated import Taken
 
 PAGE = 500
 
@@ -36,16 +42,19 @@ class Desk:
         clock: Clock,
         meter: Meter,
         current: Callable[[str], Flow | None],
-        compile_flow: Callable[[Version], Flow],
+        versions: Versions,
+        around: Surroundings,
     ) -> None:
         self._store = store
         self._clock = clock
         self._meter = meter
         self._current = current
-        self._compile = compile_flow
+        self._versions = versions
+        self._around = around
         self._runner: Runner | None = None
+        self._wakes: Wakes | None = None
+        self._delayed: Delayed | None = None
         self._lanes: dict[str, Lane] = {}
-        self._versions: dict[str, Flow] = {}
         self._turn: list[int] = []
         self._loading: asyncio.Task[None] | None = None
         self._refilling: set[str] = set()
@@ -55,9 +64,11 @@ class Desk:
         self._held = False
         self._log = logging.getLogger("reactor.desk")
 
-    def use(self, runner: Runner) -> None:
-        """Set who runs executions (desk and runner need each other)."""
+    def use(self, runner: Runner, wakes: Wakes, delayed: Delayed) -> None:
+        """Set who runs executions, and who else has stored times (they need each other)."""
         self._runner = runner
+        self._wakes = wakes
+        self._delayed = delayed
 
     @property
     def busy(self) -> bool:
@@ -88,7 +99,7 @@ class Desk:
         if lane is None:
             current = self._current(flow)
             lane = Lane(
-                Run() if current is None else current.run, lambda number: self._start(flow, number)
+                Run() if current is None else current.run, lambda number: self.begin(flow, number)
             )
             lane.paused = self._held
             self._lanes[flow] = lane
@@ -106,7 +117,8 @@ class Desk:
 
     # ---- whose turn it is
 
-    def _start(self, flow: str, execution: int) -> None:
+    def begin(self, flow: str, execution: int) -> None:
+        """Start an execution that has its slot, from the store."""
         self._turn.append(execution)
         if self._loading is None:
             self._loading = self.own(self._load())
@@ -122,6 +134,7 @@ class Desk:
                 numbers, self._turn = self._turn[:PAGE], self._turn[PAGE:]
                 await self.settled()
                 for opened in await self._store.load(numbers):
+                    reach("a sleeper wakes")
                     try:
                         await self._resume(opened)
                     except Exception as error:  # noqa: BLE001  recorded; it must not stop the others
@@ -139,14 +152,45 @@ class Desk:
             self.lane(row.flow).release(row.id, row.key)
             return
         try:
-            flow = await self.version(row.version)
+            flow = await self._versions.find(row.version)
         except ReactorError as error:
             if stop is None:
                 self._set_aside(row, f"needs_attention: {error}")
             else:
                 self._end_unstarted(opened, stop)
             return
-        runner.resume(opened, flow, view_again(opened.event, row), stop=stop)
+        view, events = seen(opened)
+        if stop is None and opened.taken is not None and row.started_ms is None:
+            reason = self._refusal(opened.taken, flow, view, events)
+            if reason is not None:
+                self._skip(row, reason)
+                return
+        runner.resume(opened, flow, view, events=events, stop=stop)
+
+    def _refusal(self, taken: Taken, flow: Flow, view: dict[str, Any], events: Any) -> str | None:
+        """Why a flow does not run for what its gates held: its conditions are asked now."""
+        if not taken.facts.get("judge"):
+            return None
+        names = {
+            "event": view,
+            "vars": constant_vars(flow),
+            "env": self._around.env,
+            "state": self._around.state,
+            "now": instant(self._clock.now_ms()),
+            "flow": about_flow(flow),
+        }
+        if events is not None:
+            names["events"] = events
+        refusal = flow_refuses(flow, names)
+        return None if refusal is None else refusal[1]
+
+    def _skip(self, row: Execution, reason: str) -> None:
+        now_ms, answer = self._clock.now_ms(), self.runner.outcomes.answer
+        end = End(row.id, State.SKIPPED, None, now_ms, (), reason=reason)
+        self._store.submit(Write(ends=[end]), lambda: answer(Outcome(row.id, "skipped")))
+        lane = self.lane(row.flow)
+        lane.release(row.id, row.key)
+        lane.turn()
 
     def _set_aside(self, row: Execution, reason: str) -> None:
         facts = {"flow": row.flow, "execution": id_text("exe", row.id), "reason": reason}
@@ -228,22 +272,6 @@ class Desk:
         self._store.submit(Write(), lambda: None if done.done() else done.set_result(None))
         await done
 
-    async def version(self, hash_: str) -> Flow:
-        """The flow of a content hash, compiled once."""
-        flow = self._versions.get(hash_)
-        if flow is None:
-            found = await self._store.versions([hash_])
-            if not found:
-                message = f"the flow version {hash_[:12]} is not in the store"
-                raise ReactorError(message)
-            flow = self._versions[hash_] = self._compile(found[0])
-        return flow
-
-    def know(self, flows: Sequence[Flow]) -> None:
-        """Flows that are loaded now; their versions need not be compiled from the store."""
-        for flow in flows:
-            self._versions[flow.version] = flow
-
     # ---- every few seconds
 
     async def reconcile(self) -> None:
@@ -257,11 +285,17 @@ class Desk:
             row = rows.get(number)
             if row is not None and row.state is State.WAITING and number not in runner.live:
                 runner.alarms.watch(number, due_ms, row.flow)
+            elif row is not None and row.state is State.QUEUED and self._delayed is not None:
+                self._delayed.watch(row)
+        if self._wakes is not None:
+            await self._wakes.reconcile()
         for flow, lane in list(self._lanes.items()):
             self._catch_up(flow, lane)
         await self._find_lost(now_ms)
 
     async def _find_lost(self, now_ms: int) -> None:
+        if self._held:
+            return  # those that must run alone have no owner before their turn
         after, oldest = 0, (now_ms - 5_000) << 22
         states = (State.QUEUED, State.RUNNING)
         while page := await self._store.open_executions(states, after=after, limit=PAGE):
@@ -289,6 +323,7 @@ class Desk:
             one
             for one in page
             if one.execution.id not in live
+            and (one.execution.due_ms is None or one.execution.state is not State.QUEUED)
             and one.execution.id not in turn
             and not self.lane(one.execution.flow).knows(one.execution.id, one.execution.key)
         ]
@@ -353,15 +388,3 @@ class Desk:
         if self._runner is None:
             raise RuntimeError("the desk has no runner yet")
         return self._runner
-
-
-def view_again(event: Event, row: Execution) -> dict[str, Any]:
-    """A stored event as the expressions of an execution see it."""
-    received = Received(data=event.data, fields=event.fields, type=event.type, key=event.key)
-    view = view_of(
-        received, source=event.source, event_id=id_text("evt", event.id), time_ms=event.time_ms
-    )
-    view["trigger"] = row.trigger
-    if row.key is not None:
-        view["key"] = row.key
-    return view

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from reactor.engine.intake import Intake
+from reactor.failpoints import reach
 from reactor.model.event import Receipt, Received
 from reactor.plugin.context import Accepted
 
@@ -35,6 +36,7 @@ class Emitter:
                 answer.set_result(result)
 
         self._intake.accept(self._instance, received, done)
+        reach("an event is submitted")
         return await answer
 
     def nowait(self, received: Received, done: Accepted) -> None:
@@ -43,4 +45,5 @@ class Emitter:
         def first(result: list[Receipt] | BaseException) -> None:
             done(result if isinstance(result, BaseException) else result[0])
 
-        self._intake.accept(self._instance, (received,), first)
+        self._intake.accept(self._instance, (received,), first, patient=False)
+        reach("an event is submitted")

@@ -6,10 +6,11 @@ from typing import Any
 from msgspec import to_builtins
 
 from reactor.clock import Clock
+from reactor.engine.bisect import halves
 from reactor.engine.hearing import Hearing, waits_in
+from reactor.engine.lanes import Lane
 from reactor.engine.making import Passed, Running
 from reactor.engine.meter import Meter
-from reactor.engine.plan import Plan
 from reactor.engine.weaver import Weaver
 from reactor.engine.words import Emission
 from reactor.ids import Ids, id_text
@@ -22,11 +23,19 @@ class Endings:
     """Adds to an execution's last write what its end leaves."""
 
     def __init__(
-        self, clock: Clock, ids: Ids, meter: Meter, weaver: Weaver, hearing: Hearing
+        self,
+        *,
+        clock: Clock,
+        ids: Ids,
+        meter: Meter,
+        lane: Callable[[str], Lane],
+        weaver: Weaver,
+        hearing: Hearing,
     ) -> None:
         self._clock = clock
         self._ids = ids
         self._meter = meter
+        self._lane = lane
         self._weaver = weaver
         self._hearing = hearing
 
@@ -38,7 +47,10 @@ class Endings:
         now_ms = self._clock.now_ms()
         for step, why in machine.not_undone:
             write.dead.append(undo_letter(row, self._ids.next(), step, why, now_ms))
-        if state is State.FAILED:
+        if state is State.FAILED and running.batch is not None:
+            for half in halves(write, row, running.batch, self._ids, now_ms):
+                self._lane(row.flow).enqueue(half, row.key)
+        elif state is State.FAILED:
             self._meter.dead += 1
             write.dead.append(dead_letter(row, machine.error, now_ms))
         if self._weaver.listens("flow"):
@@ -79,21 +91,6 @@ def dead_letter(row: Execution, error: Failure | None, now_ms: int, kind: str = 
         execution=row.id,
         reason="" if error is None else error.message,
         created_ms=now_ms,
-    )
-
-
-def event_letter(plan: Plan, number: int, depth: int) -> Dead:
-    """The dead letter of an event that no flow can take."""
-    undecodable = plan.received.undecodable
-    loop = f"the event is more than {depth} events away from its first cause"
-    return Dead(
-        id=number,
-        kind="loop" if undecodable is None else "decode",
-        flow=None,
-        event=plan.id,
-        execution=None,
-        reason=undecodable or loop,
-        created_ms=plan.now_ms,
     )
 
 

@@ -1,34 +1,32 @@
 """How an event gets in: routed, recognised, admitted, and on disk before anyone is answered."""
 
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from reactor.clock import Clock
 from reactor.engine.bell import Bell
 from reactor.engine.called import not_started, plan_call
 from reactor.engine.course import REPLACED
-from reactor.engine.ending import event_letter
+from reactor.engine.delayed import Delayed
+from reactor.engine.gates.house import House
 from reactor.engine.hearing import Hearing
 from reactor.engine.identities import Identities
-from reactor.engine.lanes import Admission, Lane
+from reactor.engine.lanes import Lane
 from reactor.engine.meter import Meter
-from reactor.engine.plan import Plan, Weft, dedup_name, repeated
+from reactor.engine.plan import Plan, Weft, dedup_name
 from reactor.engine.router import Candidate, Decision, Router, Surroundings, by_hand, view_of
 from reactor.engine.runner import Runner
+from reactor.engine.starter import Starter
+from reactor.engine.unwelcome import Unwelcome
 from reactor.engine.words import Emission
-from reactor.errors import Overloaded
+from reactor.errors import Overloaded, StorageFailed
 from reactor.ids import Ids, id_text
-from reactor.logs import Limiter
 from reactor.model.event import Outcome, Receipt, Received, Started
-from reactor.model.execution import Execution, Failure, State
+from reactor.model.execution import Failure, State
 from reactor.store import (
-    End,
     Identity,
-    NewExecution,
     Store,
     Unwanted,
     Write,
@@ -68,12 +66,13 @@ class Intake:
         cancel: Callable[[int, Failure], None],
         unwanted: Callable[[Unwanted], None],
         hearing: Hearing,
+        delayed: Delayed,
+        house: Callable[["Intake", Unwelcome], House],
     ) -> None:
         self.router = Router(())
         self.open = True
         self._store = store
         self._runner = runner
-        self._lane = lane
         self._clock = clock
         self._ids = ids
         self._around = around
@@ -81,11 +80,23 @@ class Intake:
         self._bell = bell
         self._limits = limits
         self._cancel = cancel
-        self._unwanted = unwanted
         self.hearing = hearing
+        self._unwelcome = Unwelcome(ids, clock, meter, runner.outcomes, unwanted)
+        self._delayed = delayed
         self._identities = Identities(store)
-        self._warnings = Limiter(clock)
-        self._log = logging.getLogger("reactor.intake")
+        self._unanswered: dict[int, Callable[[list[Receipt] | BaseException], None]] = {}
+        self.starter = Starter(
+            epoch=store.epoch,
+            runner=runner,
+            lane=lane,
+            ids=ids,
+            identities=self._identities,
+            hearing=hearing,
+            delayed=delayed,
+            listening=lambda: self.router.listening,
+            plans=self._plans,
+        )
+        self.house = house(self, self._unwelcome)
 
     # ---- for sources
 
@@ -94,10 +105,13 @@ class Intake:
         instance: str,
         batch: Sequence[Received],
         done: Callable[[list[Receipt] | BaseException], None],
+        *,
+        patient: bool = True,
     ) -> None:
         """Store a batch in one commit; `done` is called once, after it, or with `Overloaded`.
 
-        Events that no flow wants are answered without a commit.
+        Events that no flow wants are answered without a commit. Who is not `patient` hears
+        `StorageFailed` when the disk is full: then it is stored once there is room, or never.
         """
         refusal = self.refusal()
         if refusal is not None:
@@ -111,11 +125,27 @@ class Intake:
             receipts = [plan.receipt or Receipt(None, unwanted=plan.id) for plan in plans]
             write = weft.write
             if write.events or write.positions or any(receipt.duplicate for receipt in receipts):
-                self._send(weft, lambda: done(receipts))
+                if patient:
+                    self._send(weft, lambda: done(receipts))
+                    return
+                number = plans[0].id
+                self._unanswered[number] = done
+                self._send(weft, lambda: self._answer(number, receipts))
             else:
                 done(receipts)
 
         self.weave(weft, woven)
+
+    def _answer(self, number: int, receipts: list[Receipt]) -> None:
+        done = self._unanswered.pop(number, None)
+        if done is not None:
+            done(receipts)
+
+    def stall(self) -> None:
+        """The disk is full: those who will not wait hear that nobody knows yet."""
+        unanswered, self._unanswered = self._unanswered, {}
+        for done in unanswered.values():
+            done(StorageFailed("the disk is full"))
 
     def refusal(self) -> Overloaded | None:
         """Why nothing may come in now, or None."""
@@ -181,7 +211,10 @@ class Intake:
             decisions = [one for one in decisions if one.candidate.flow.name == received.only]
         names = [] if received.identity is None else [(instance, received.identity)]
         names += [dedup_name(one) for one in decisions if one.dedup is not None]
-        return Plan(instance, received, event_id, now_ms, time_ms, view, decisions, names)
+        plan = Plan(instance, received, event_id, now_ms, time_ms, view, decisions, names)
+        if self.router.gated:
+            plan.gated = any(one.candidate.open for one in decisions)
+        return plan
 
     def weave(self, weft: Weft, then: Callable[[], None]) -> None:
         """Settle every plan into one write, those of what its flows emit included; then go on.
@@ -190,7 +223,7 @@ class Intake:
         """
         plans = weft.plans
         while plans:
-            if plans[0].names and plans[0].known is None:
+            if (plans[0].names or plans[0].gated) and plans[0].known is None:
                 self._ask(weft, then)
                 return
             self._settle(weft, plans.popleft())
@@ -202,7 +235,7 @@ class Intake:
         def known(found: dict[tuple[str, str], Identity]) -> None:
             for plan in waiting:
                 plan.known = found
-            self.weave(weft, then)
+            self.house.ask(waiting, lambda: self.weave(weft, then))
 
         self._identities.ask([name for plan in waiting for name in plan.names], known)
 
@@ -213,32 +246,42 @@ class Intake:
             first = self._identities.first(name, plan.known or {}, plan.now_ms)
             if first is not None:
                 self._meter.duplicates += 1
-                plan.receipt = repeated(received, first, self._runner.outcomes)
+                plan.receipt = self._unwelcome.again(received, first)
                 return
         if received.undecodable is not None or received.depth > DEPTH:
-            self._bury(weft.write, plan)
+            self._unwelcome.bury(
+                weft.write, plan, f"the event is more than {DEPTH} events away from its first cause"
+            )
+            self._store_event(weft.write, plan, ())
+            plan.receipt = Receipt(plan.id)
             return
-        starts = [
-            self._start(weft, plan, decision)
-            for decision in plan.decisions
-            if self._wants(plan, decision)
-        ]
-        held: tuple[str, ...] = ()
+        if plan.gated:
+            found = self.house.settle(weft, plan)
+            if found is None:
+                return  # a throttle refuses it
+            starts = found
+        else:
+            starts = [
+                self._start(weft, plan, decision)
+                for decision in plan.decisions
+                if self.wants(plan, decision)
+            ]
+        heard: tuple[str, ...] = ()
         if plan.instance in self.router.ears:
-            held = self.hearing.hear(self.router.ears[plan.instance], weft, plan)
+            heard = self.hearing.hear(self.router.ears[plan.instance], weft, plan)
         if plan.call is not None and not starts:
             self._refuse_call(weft, plan)
             return
-        if not starts and not held:
-            self._keep_unwanted(plan)
+        if not (starts or heard or plan.changed):
+            self._unwelcome.keep(plan)
             if plan.repeats is not None:
                 plan.receipt = Receipt(plan.repeats.event, plan.repeats.executions, duplicate=True)
             return
         self._store_event(weft.write, plan, tuple(starts))
         wait = received.wait and len(starts) == 1
         outcome = self._runner.outcomes.of(starts[0].execution) if wait else None
-        held = () if starts else held
-        plan.receipt = Receipt(plan.id, tuple(starts), held=held, outcome=outcome)
+        held = tuple(dict.fromkeys([*plan.held, *(() if starts else heard)]))
+        plan.receipt = Receipt(plan.id, tuple(starts), held, outcome=outcome)
 
     def _refuse_call(self, weft: Weft, plan: Plan) -> None:
         flow = None if plan.call is None else self.router.flows.get(plan.call.flow)
@@ -247,10 +290,11 @@ class Intake:
             weft.write.executions.append(row)
             self._store_event(weft.write, plan, ())
 
-    def _wants(self, plan: Plan, decision: Decision) -> bool:
+    def wants(self, plan: Plan, decision: Decision) -> bool:
+        """Whether a trigger wants an event, which is no repeat under its `dedup`."""
         if decision.verdict != "started":
             if decision.verdict == "error":
-                self._report(decision, plan)
+                self._unwelcome.report(decision, plan.id)
             return False
         if decision.dedup is None:
             return True
@@ -267,59 +311,13 @@ class Intake:
             event_id = self._ids.next(plan.now_ms)
             decision.view["id"] = id_text("evt", event_id)
             weft.write.events.append(plan.event(event_id, decision.view["data"]))
-        trigger = decision.candidate.trigger
-        started = Started(decision.candidate.flow.name, self._admit(weft, plan, decision, event_id))
-        if trigger.dedup is not None and decision.dedup is not None:
-            until_ms = plan.now_ms + round(trigger.dedup.within_secs * 1000)
-            row = Identity(*dedup_name(decision), event_id, (started,), None, until_ms)
-            self._identities.record(weft.write, row)
-        return started
+        return self.starter.start(weft, plan, decision, event_id)
 
-    def _admit(self, weft: Weft, plan: Plan, decision: Decision, event_id: int) -> int:
-        candidate, key, write, now_ms = decision.candidate, decision.key, weft.write, plan.now_ms
-        flow = candidate.flow
-        lane = self._lane(flow.name)
-        call = plan.call
-        number = self._ids.next(now_ms) if call is None else call.execution
-        verdict = lane.admit(number, key)
-        starts = verdict.admission is Admission.START
-        over = starts and candidate.straight is not None  # as far as can be foreseen
-        if flow.name in self.router.listening:
-            self.hearing.began(flow.name)
-        row = Execution(
-            id=number,
-            root=number,
-            flow=flow.name,
-            version=flow.version,
-            event=event_id,
-            trigger=candidate.trigger.id,
-            key=key,
-            state=State.OK if over else State.QUEUED,
-            created_ms=now_ms,
-            started_ms=now_ms if starts else None,
-            finished_ms=now_ms if over else None,
-            epoch=self._store.epoch,
-            depth=plan.received.depth,
-            parent=None if call is None else call.parent,
-        )
-        if verdict.supersede is not None:
-            self.hearing.superseded(verdict.supersede, weft)
-            end = End(verdict.supersede, State.SKIPPED, None, plan.now_ms, (), reason="superseded")
-            write.ends.append(end)
-        if starts:
-            begun = self._runner.begin(row, candidate, decision.names, write)
-            weft.started.append(begun)
-            if begun.stage.emissions:
-                emissions, begun.stage.emissions = begun.stage.emissions, []
-                weft.plans.extendleft(reversed(self._plans(emissions)))
-        elif verdict.admission is Admission.QUEUE:
-            write.executions.append(NewExecution(row, ()))
-        else:
-            skipped = replace(row, state=State.SKIPPED, reason="busy", finished_ms=plan.now_ms)
-            write.executions.append(NewExecution(skipped, ()))
-        if verdict.cancel is not None:
-            weft.replaced.append(verdict.cancel)
-        return number
+    # ---- for gates
+
+    def carry_out(self, weft: Weft) -> None:
+        """Weave in what the executions emit, and submit."""
+        self.weave(weft, lambda: self._send(weft, lambda: None))
 
     def _plans(self, emissions: list[Emission]) -> list[Plan]:
         return [
@@ -339,6 +337,8 @@ class Intake:
             self._committed(weft)
 
         self._store.submit(weft.write, committed)
+        for flow, number in weft.deferred:
+            self._delayed.begin(flow, number)
         for number in weft.replaced:  # after the write, which may hold the start of it
             message = "a newer event took its place (run: mode: restart)"
             self._cancel(number, Failure(step=None, kind=REPLACED, message=message))
@@ -347,6 +347,8 @@ class Intake:
         write = weft.write
         if write.identities:
             self._identities.committed(write.identities)
+        if write.gates or weft.remembered:
+            self.house.committed(weft)
         for begun in weft.started:
             self._runner.committed(begun)
         if weft.stirred:
@@ -380,27 +382,3 @@ class Intake:
         if self._bell.listeners:
             for one in starts:
                 self._bell.ring("event", flow=one.flow, event=plan.id, execution=one.execution)
-
-    def _bury(self, write: Write, plan: Plan) -> None:
-        """An event that no flow can take is kept for a person."""
-        write.dead.append(event_letter(plan, self._ids.next(), DEPTH))
-        self._meter.dead += 1
-        self._store_event(write, plan, ())
-        plan.receipt = Receipt(plan.id)
-
-    def _keep_unwanted(self, plan: Plan) -> None:
-        self._meter.unwanted += 1
-        stopped = {  # what was to start and did not is a repeat under `dedup`
-            one.candidate.flow.name: one.reason
-            or ("duplicate" if one.verdict == "started" else one.verdict)
-            for one in plan.decisions
-        }
-        self._unwanted(Unwanted(plan.event(plan.id, plan.received.data), stopped))
-
-    def _report(self, decision: Decision, plan: Plan) -> None:
-        """Count an error in a condition; say it at most once a minute for each flow."""
-        flow = decision.candidate.flow.name
-        self._meter.decided_wrong(flow, decision.candidate.trigger.id)
-        said = "a condition could not be decided, nothing started"
-        facts = {"flow": flow, "event_id": id_text("evt", plan.id), "error": decision.reason}
-        self._warnings.warning(self._log, flow, said, **facts)

@@ -83,11 +83,16 @@ class Machine:
         else:
             self._block(self.flow.do, self._course.do_ended)
         self._walker.walk(now_ms)
-        if self._ledger.history:
-            self.wake(now_ms)
         if self._walker.cancelled is not None:
             cancelled, self._walker.cancelled = self._walker.cancelled, None
             self._give_up(from_plain(cancelled), now_ms)
+        # After the cancel, for what it leads to may have slept too, a retry in `finally`.
+        if self._ledger.history:
+            self.wake(now_ms)
+
+    def halve(self) -> None:
+        """This is a batch that goes on as two when it fails: without `on_error`, no dead letter."""
+        self._course.halved = True
 
     def wake(self, now_ms: int) -> None:
         """Go on with what is due."""

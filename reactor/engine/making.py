@@ -16,6 +16,7 @@ from reactor.engine.words import Stage
 from reactor.ids import Ids, id_text
 from reactor.model.execution import Entry, Execution, Failure
 from reactor.model.flow import Flow
+from reactor.store.gated import Taken
 
 
 class Running:
@@ -24,6 +25,7 @@ class Running:
     __slots__ = (
         "aborted",
         "alarm",
+        "batch",
         "closing",
         "closing_ms",
         "commits",
@@ -56,6 +58,7 @@ class Running:
         self.stopping: Failure | None = None
         self.aborted: set[str] = set()  # attempts that were given up and have not ended
         self.patience: Timer | None = None  # how long they may take to
+        self.batch: Taken | None = None  # a batch that is halved when it fails
         self.alarm: Timer | None = None  # a branch waits for a time while others work
 
 
@@ -98,9 +101,11 @@ class Maker:
             row.created_ms,
         )
 
-    def names(self, flow: Flow, view: dict[str, Any]) -> dict[str, Any]:
-        """What the conditions of a flow saw of an event that was stored."""
+    def names(self, flow: Flow, view: dict[str, Any], events: Any = None) -> dict[str, Any]:
+        """What the conditions of a flow saw of an event that was stored, or of several."""
+        many = {} if events is None else {"events": events}
         return {
+            **many,
             "event": view,
             "vars": {},
             "env": self._env,

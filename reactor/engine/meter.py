@@ -37,6 +37,7 @@ OUTCOMES = (
     ("duplicate", "duplicates"),
     ("unwanted", "unwanted"),
     ("refused", "refused"),
+    ("late", "late"),
 )
 
 
@@ -71,6 +72,7 @@ class Meter:
         self.duplicates = 0
         self.unwanted = 0
         self.refused = 0
+        self.late = 0
         self.dead = 0
         self.decision_errors = 0
         self.steps = 0

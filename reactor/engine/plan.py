@@ -1,25 +1,27 @@
 """One received event between routing and the commit, and the one write it becomes part of."""
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from reactor.engine.identities import Known, Name
 from reactor.engine.making import Passed, Running
-from reactor.engine.outcomes import Outcomes
 from reactor.engine.router import Decision
 from reactor.engine.words import Calling
 from reactor.model.event import Event, Receipt, Received
 from reactor.model.execution import Failure
-from reactor.store import Identity, Write
+from reactor.store import Identity, StateValue, Write
+from reactor.store.gated import GateName, GateRow
 
 
 class Plan(Struct):
     """What is known of an event; `known` are its names that were there before (None: not asked).
 
     `repeats` is the first one of an event that `dedup` recognised. `call` is there when one flow
-    was called, `refusal` when its inputs were wrong.
+    was called, `refusal` when its inputs were wrong. `gated` says that gates have to decide, over
+    their `rows`; what they changed is stored, and flows that hold it are `held`.
     """
 
     instance: str
@@ -35,6 +37,10 @@ class Plan(Struct):
     repeats: Identity | None = None
     call: Calling | None = None
     refusal: Failure | None = None
+    gated: bool = False
+    rows: Mapping[GateName, GateRow | None] = {}
+    changed: bool = False
+    held: list[str] = []
 
     @property
     def source(self) -> str:
@@ -61,8 +67,9 @@ class Plan(Struct):
 class Weft(Struct):
     """One write in the making: plans still to be settled, and executions that begin with it.
 
-    `replaced` are executions to be cancelled, because newer ones take their place;
-    `stirred` wait for something that comes with it.
+    `replaced` are executions to be cancelled, because newer ones take their place, `deferred` those
+    that begin from the store; `stirred` wait for something that comes with it, `remembered` is what
+    the commit makes visible.
     """
 
     write: Write
@@ -70,21 +77,11 @@ class Weft(Struct):
     started: list[Running | Passed]
     replaced: list[int] = []
     stirred: list[int] = []
+    deferred: list[tuple[str, int]] = []
+    remembered: list[StateValue] = []
 
 
 def dedup_name(decision: Decision) -> Name:
     """The name under which `dedup` of a trigger remembers an event."""
     candidate = decision.candidate
     return f"dedup:{candidate.flow.name}:{candidate.trigger.id}", decision.dedup or ""
-
-
-def repeated(received: Received, first: Identity, outcomes: Outcomes) -> Receipt:
-    """What is answered to an event that came before; another body under its name is a conflict."""
-    given, had = received.digest, first.digest
-    conflict = given is not None and had is not None and given != had
-    outcome = None
-    if received.wait and len(first.executions) == 1 and not conflict:
-        outcome = outcomes.stored(first.executions[0].execution)
-    return Receipt(
-        first.event, first.executions, duplicate=True, conflict=conflict, outcome=outcome
-    )

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from reactor.engine.desk import PAGE, Desk
+from reactor.failpoints import reach
 from reactor.ids import id_text
 from reactor.model.execution import Failure, State
 from reactor.model.flow import Flow
@@ -66,6 +67,7 @@ async def _take_up(desk: Desk, store: Store) -> tuple[int, list[Open], list[Open
             lane.own(row.id, row.key)
             lane.resume(row.id)
         store.submit(write)
+        reach("the open ones are taken up")
     return found, suspects, lost
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reactor.clock import instant
 from reactor.engine.ears import Ear, ears_of
@@ -14,13 +15,14 @@ from reactor.expr.equalities import equalities
 from reactor.expr.parse import Expression
 from reactor.expr.values import to_key, to_text
 from reactor.model.event import Received
-from reactor.model.flow import Flow, Trigger
+from reactor.model.flow import Flow, Trigger, heard
 
 
 class Candidate(Struct, frozen=True, gc=False):
     """One trigger of one flow, with its constant names; `order` is its place in the table.
 
-    `straight` is there for a flow that only computes.
+    `straight` is there for a flow that only computes. `open`: what the flow's conditions see is
+    known only when gates have decided (`complete`).
     """
 
     order: int
@@ -30,6 +32,7 @@ class Candidate(Struct, frozen=True, gc=False):
     about: Mapping[str, Any]
     keyed: bool
     straight: Straight | None
+    open: bool = False
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -114,20 +117,29 @@ class Router:
         self.ears: dict[str, list[Ear]] = ears_of([*self.flows.values(), *older])
         self.listening = frozenset(ear.flow.name for some in self.ears.values() for ear in some)
         self.calls: dict[str, Candidate] = {}
+        self.gated: dict[tuple[str, str], Candidate] = {}  # by flow and trigger
+        self.frozen: list[str] = []  # flows whose gates keep what they have, and do nothing
         by_instance: dict[str, list[Candidate]] = {}
         order = 0
         for flow in self.flows.values():
             if not flow.enabled or flow.name in paused:
+                if any(trigger.gates is not None for trigger in flow.triggers):
+                    self.frozen.append(flow.name)
                 continue
             constants, about, straight = constant_vars(flow), about_flow(flow), straight_of(flow)
-            for trigger in flow.triggers:
+            for trigger in heard(flow):
                 keyed = trigger.key is not None
                 candidate = Candidate(order, flow, trigger, constants, about, keyed, straight)
                 by_instance.setdefault(trigger.instance, []).append(candidate)
                 if trigger.source == "call":
                     self.calls.setdefault(flow.name, candidate)
                 order += 1
-        self._tables = {instance: _Table(found) for instance, found in by_instance.items()}
+                if trigger.gates is not None:
+                    self.gated[flow.name, trigger.id] = candidate
+        self._tables = {
+            instance: _Table(_opened(found) if self.gated else found)
+            for instance, found in by_instance.items()
+        }
 
     def listens(self, instance: str) -> bool:
         """Whether any flow hears this subscription."""
@@ -212,6 +224,34 @@ def judge(
     return decisions
 
 
+def complete(decision: Decision, around: Surroundings, now_ms: int) -> Decision:
+    """The decision of an open candidate, when its gates have decided: the flow's conditions."""
+    candidate = decision.candidate
+    reason = flow_refuses(candidate.flow, names_of(candidate, decision.view, around, now_ms))
+    if reason is None:
+        return decision
+    return replace(decision, verdict=reason[0], reason=reason[1])
+
+
+def flow_refuses(
+    flow: Flow, names: Mapping[str, Any]
+) -> tuple[Literal["stopped", "error"], str] | None:
+    """Why a flow does not run although its trigger fired: a condition, an error in one."""
+    if not flow.do:
+        return "stopped", "remember: the flow has no do"
+    condition: Expression | None = None
+    try:
+        for condition in flow.only_if:
+            if not condition.test(names):
+                return "stopped", f"only_if: {condition.text}"
+        for condition in flow.unless:
+            if condition.test(names):
+                return "stopped", f"unless: {condition.text}"
+    except EvaluationError as error:
+        return "error", f"{'' if condition is None else condition.text}: {error}"
+    return None
+
+
 def by_hand(
     candidate: Candidate, view: dict[str, Any], around: Surroundings, now_ms: int
 ) -> Decision:
@@ -219,6 +259,8 @@ def by_hand(
     trigger, run = candidate.trigger, candidate.flow.run
     own = {**view, "trigger": trigger.id}
     names = names_of(candidate, own, around, now_ms)
+    if trigger.gates is not None and trigger.gates.collects == "list":
+        names["events"] = [own]
     if trigger.key is not None:
         own["key"] = to_key(trigger.key.evaluate(names))
     key = own["key"] if candidate.keyed else None
@@ -243,12 +285,13 @@ def _decide(
         key = view["key"]
         if condition is not None:
             key = view["key"] = to_key(condition.evaluate(names))
-        for condition in flow.only_if:
-            if not condition.test(names):
-                return _stopped(candidate, names, part, "only_if", condition)
-        for condition in flow.unless:
-            if condition.test(names):
-                return _stopped(candidate, names, part, "unless", condition)
+        if not candidate.open:
+            for condition in flow.only_if:
+                if not condition.test(names):
+                    return _stopped(candidate, names, part, "only_if", condition)
+            for condition in flow.unless:
+                if condition.test(names):
+                    return _stopped(candidate, names, part, "unless", condition)
         condition = flow.run.key
         if condition is not None:
             key = to_key(condition.evaluate(names))
@@ -284,6 +327,13 @@ def _heard_by(ear: Ear) -> Candidate:
     )
 
 
+def _opened(found: list[Candidate]) -> list[Candidate]:
+    """All open where one has gates: what one remembers the conditions of the others see."""
+    if all(candidate.trigger.gates is None for candidate in found):
+        return found
+    return [replace(candidate, open=True) for candidate in found]
+
+
 def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:
     trigger = candidate.trigger
     for field, pattern in trigger.match:
@@ -291,7 +341,8 @@ def _constants(candidate: Candidate) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield match_path(field), pattern
     if trigger.split is not None:
         return
-    for condition in (*trigger.only_if, *candidate.flow.only_if):
+    ahead = () if candidate.open else candidate.flow.only_if
+    for condition in (*trigger.only_if, *ahead):
         for path, value in equalities(condition):
             changes = path[1] in ("trigger", "key") if len(path) > 1 else True
             if path[0] == "event" and not changes:

@@ -1,6 +1,5 @@
 """Executions at work: what the machine asks for is performed, recorded, then gone on from."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from reactor.engine.aftermath import Aftermath, Say
 from reactor.engine.alarms import Alarms
 from reactor.engine.attempts import Attempts
 from reactor.engine.bell import Bell
+from reactor.engine.bisect import to_be_halved
 from reactor.engine.deadlines import Deadlines
 from reactor.engine.ending import Endings
 from reactor.engine.hearing import Hearing
@@ -83,7 +83,14 @@ class Runner:
         """Set who puts emitted events into a write, and who brings what is waited for."""
         self._weaver = weaver
         self.hearing = hearing
-        self._endings = Endings(self._clock, self._ids, self._meter, weaver, hearing)
+        self._endings = Endings(
+            clock=self._clock,
+            ids=self._ids,
+            meter=self._meter,
+            lane=self._lane,
+            weaver=weaver,
+            hearing=hearing,
+        )
 
     # ---- beginning
 
@@ -123,14 +130,20 @@ class Runner:
         return passed
 
     def resume(
-        self, opened: Open, flow: Flow, view: dict[str, Any], *, stop: Failure | None = None
+        self,
+        opened: Open,
+        flow: Flow,
+        view: dict[str, Any],
+        *,
+        events: Any = None,
+        stop: Failure | None = None,
     ) -> None:
         """Go on with a stored execution that has its slot; with `stop` only to its `finally`."""
         now_ms = self._clock.now_ms()
         row = opened.execution
-        names = self._maker.names(flow, view)
-        stage = self._maker.stage(row, flow)
-        running = self._maker.make(row, flow, names, stage, opened.journal)
+        names = self._maker.names(flow, view, events)
+        running = self._maker.make(row, flow, names, self._maker.stage(row, flow), opened.journal)
+        to_be_halved(running, opened.taken)
         if running.started_ms is None:
             running.started_ms = now_ms
         self.live[row.id] = running
@@ -140,10 +153,11 @@ class Runner:
         elif running.machine.fresh or not running.machine.sleeping:
             self._deadlines.set(running)
             self._record(running, started=True)
-        elif (due_ms := self._due(running)) is not None and due_ms <= now_ms:
+        elif (due_ms := self._deadlines.due(running)) is not None and due_ms <= now_ms:
             self._deadlines.too_long(running)
         else:
-            self._park(running)  # woken for nothing: the clock was set back
+            # Woken for nothing: the clock was set back. After a crash the row says that it runs.
+            self._record(running)
 
     # ---- rows
 
@@ -160,7 +174,7 @@ class Runner:
             state=state,
             started_ms=running.started_ms,
             finished_ms=finished_ms,
-            due_ms=self._due(running) if sleeping else None,
+            due_ms=self._deadlines.due(running) if sleeping else None,
             reason=machine.waits_for if sleeping else None,
             error=machine.error,
         )
@@ -240,8 +254,7 @@ class Runner:
         if running.alarm is not None:
             running.alarm.cancel()
             running.alarm = None
-        due_ms = running.machine.due
-        if due_ms is not None:
+        if (due_ms := running.machine.due) is not None:
             running.alarm = self.alarms.at(due_ms, lambda: self._woken(running))
 
     def _woken(self, running: Running) -> None:
@@ -258,8 +271,9 @@ class Runner:
         entries = machine.unsaved()
         if machine.ended is not None:
             now_ms, journal = self._clock.now_ms(), tuple(machine.journal)
+            reason = "bisected" if running.batch and machine.ended is State.FAILED else None
             end = End(
-                row.id, machine.ended, running.started_ms, now_ms, journal, None, machine.error
+                row.id, machine.ended, running.started_ms, now_ms, journal, reason, machine.error
             )
             write.ends.append(end)
             self._endings.rows(running, write, machine.ended)
@@ -268,7 +282,7 @@ class Runner:
                 write.records.append(Record(row.id, entries))
             crashes = 0 if row.crashes and entries else None
             if machine.sleeping:
-                due_ms = self._due(running)
+                due_ms = self._deadlines.due(running)
                 reason, started_ms = machine.waits_for, running.started_ms
                 change = Change(row.id, State.WAITING, due_ms, reason, started_ms, crashes)
                 write.changes.append(change)
@@ -294,16 +308,9 @@ class Runner:
 
     # ---- waiting
 
-    def _due(self, running: Running) -> int | None:
-        times = [running.machine.due, running.machine.closing_until_ms]
-        limit = running.flow.run.timeout_secs
-        if limit is not None and running.started_ms is not None and not running.machine.closing:
-            times.append(running.started_ms + round(limit * 1000))
-        return min((time for time in times if time is not None), default=None)
-
     def _park(self, running: Running) -> None:
         """The slot goes to others; the time is a row, and a timer if it is near."""
-        row, due_ms = running.row, self._due(running)
+        row, due_ms = running.row, self._deadlines.due(running)
         self._drop(running)
         running.machine.let_go()
         self._meter.parked += 1
@@ -360,7 +367,7 @@ class Runner:
         self._drop(running)
         row = running.row
         lane = self._lane(row.flow)
-        hold = lane.run.hold_on_fail and state is State.FAILED
+        hold = lane.run.hold_on_fail and state is State.FAILED and running.batch is None
         lane.release(row.id, row.key, hold=hold)
         lane.turn()
 
@@ -387,11 +394,7 @@ class Runner:
     async def drain(self, limit_secs: float) -> None:
         """Begin nothing more; give what runs some time, then cancel it: it runs again next time."""
         self.open = False
-        await self._attempts.drain(limit_secs)
-        tasks = [task for running in self.live.values() for task in running.tasks.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._attempts.drain(limit_secs, self.live.values())
         cut = Write(changes=[Change(number, State.QUEUED) for number in self.live])
         if cut.changes:
             self._store.submit(cut)

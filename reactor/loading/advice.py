@@ -59,9 +59,10 @@ def _shared_without_key(flow: Flow, value: MapValue, report: Report) -> None:
 
 
 def _conditions_after_gates(flow: Flow, value: MapValue, report: Report) -> None:
-    held = next((set(t.gates) & _HOLDING for t in flow.triggers if set(t.gates) & _HOLDING), None)
+    words = {word for t in flow.triggers if t.gates is not None for word, _ in t.gates.chain}
+    held = words & _HOLDING
     entry = value.entry("only_if") or value.entry("unless")
-    if held is None or entry is None:
+    if not held or entry is None:
         return
     if all(condition.roots <= {"event"} for condition in (*flow.only_if, *flow.unless)):
         gate = min(held)

@@ -12,7 +12,7 @@ from reactor.loading.advice import advise
 from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
 from reactor.loading.hints import FLOW_HINTS
-from reactor.loading.names import EVENT_FIELDS, Names, refused_env
+from reactor.loading.names import Names, refused_env
 from reactor.loading.sharing import read_keep, read_limits, read_run
 from reactor.loading.step_ids import step_ids
 from reactor.loading.steps import StepReader, judge_vars
@@ -64,7 +64,7 @@ def read_flow(value: MapValue, context: Context, text: str = "") -> Flow | None:
     if (written := value.get("output")) is not None:
         output = reader.output(written, last)
     dead_letter = _dead_letter(value.get("dead_letter"), reader, failing)
-    run = read_run(value.get("run"), flow_names, context)
+    run = read_run(value.get("run"), names, context)  # its key is asked before the gates
     keep = read_keep(value.get("keep"), context)
     _check_do(value, context)
     if name is None or read is None or report.errors > errors_before:
@@ -146,7 +146,7 @@ def _names(value: MapValue, sketches: list[Sketch], context: Context, text: str)
             elif "secrets." in str(plain(entry.value)):
                 secret.add(entry.key.text)
     return Names(
-        event=_union(sketches),
+        event=_union([sketch.fields for sketch in sketches]),
         constants=frozenset(constants),
         vars=frozenset(every),
         secret_vars=frozenset(secret),
@@ -158,16 +158,20 @@ def _names(value: MapValue, sketches: list[Sketch], context: Context, text: str)
 
 def _at_start(names: Names, sketches: list[Sketch]) -> Names:
     many = any(sketch.many for sketch in sketches)
-    return msgspec.structs.replace(names, event=_union(sketches), events=many)
+    seen = _union([sketch.after for sketch in sketches])
+    lost = frozenset() if seen is None or names.event is None else names.event - seen
+    hidden = {f"event.{field}": "event is many here: each is an item of events" for field in lost}
+    return msgspec.structs.replace(names, event=seen, events=many).hiding(hidden)
 
 
-def _union(sketches: list[Sketch]) -> frozenset[str] | None:
-    fields = EVENT_FIELDS
-    for sketch in sketches:
-        if sketch.fields is None:
+def _union(found: list[frozenset[str] | None]) -> frozenset[str] | None:
+    """The fields that any trigger's events have; None where that is not known."""
+    fields: frozenset[str] = frozenset()
+    for each in found:
+        if each is None:
             return None
-        fields |= sketch.fields
-    return fields if sketches else None
+        fields |= each
+    return fields if found else None
 
 
 def _computed(value: Value) -> bool:

@@ -2,21 +2,6 @@
 
 from collections.abc import Mapping
 
-GATES = frozenset(
-    {
-        "remember",
-        "changes",
-        "becomes",
-        "for",
-        "recovers",
-        "absent",
-        "count",
-        "debounce",
-        "throttle",
-        "batch",
-        "window",
-    }
-)
 CONTROL_STEPS: frozenset[str] = frozenset()
 WAITS: frozenset[str] = frozenset()
 STEP_KEYS: frozenset[str] = frozenset()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from reactor.loading.advice import every_step
 from reactor.loading.load import Loaded
 from reactor.loading.step_ids import written_step
-from reactor.model.flow import ActionStep, AnyStep, CallStep, Flow, WaitStep
+from reactor.model.flow import ActionStep, AnyStep, CallStep, Flow, WaitStep, heard
 from reactor.problem import Place, Problem
 
 _ROUTE_SETTINGS: Mapping[str, Any] = {"verify": None, "body": "auto", "max_body": "1MiB"}
@@ -72,10 +72,11 @@ def _webhooks(flow: Flow) -> Iterator[tuple[Place, str, Mapping[str, Any]]]:
     written = flow.document.get("when")
     items = written if isinstance(written, list) else [written]
     for trigger, item in zip(flow.triggers, items, strict=False):
-        if trigger.source == "http" and isinstance(item, Mapping):
-            config = item.get("http")
-            if isinstance(config, Mapping):
-                yield trigger.place, trigger.instance, config
+        for one in trigger.branches or (trigger,):
+            own = item if one.branch is None else item["join"]["of"][one.branch]
+            config = own.get("http") if isinstance(own, Mapping) else None
+            if one.source == "http" and isinstance(config, Mapping):
+                yield one.place, one.instance, config
     for step in _steps(flow):
         if isinstance(step, WaitStep) and step.when is not None and step.when.source == "http":
             config = written_step(flow.document, step.path)["wait"]["when"]["http"]
@@ -136,8 +137,8 @@ def _state_names(flow: Flow) -> dict[str, Place]:
             for name in written_step(flow.document, step.path)["set"]:
                 names.setdefault(name, step.place)
     for trigger in flow.triggers:
-        for name in trigger.gates.get("remember", {}):
-            names.setdefault(name, trigger.place)
+        for entry in () if trigger.gates is None else trigger.gates.remember:
+            names.setdefault(entry.name, trigger.place)
     return names
 
 
@@ -166,7 +167,7 @@ def _started(flow: Flow, step: AnyStep, flows: list[Flow]) -> Iterator[str]:
         written = written_step(flow.document, step.path)["emit"]
         type_ = written.get("type") if isinstance(written, Mapping) else written
         for other in flows:
-            for trigger in other.triggers:
+            for trigger in heard(other):
                 if trigger.source == "event" and any(
                     field == "type" and fnmatchcase(str(type_), pattern)
                     for field, pattern in trigger.match

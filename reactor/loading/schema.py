@@ -67,7 +67,10 @@ def _flow() -> Schema:
 def _trigger(catalog: Catalog) -> Schema:
     schema = _struct(TriggerWords)
     schema["properties"]["id"] |= _NAMED
-    return _with_words(schema, catalog, "source")
+    found = _with_words(schema, catalog, "source")
+    if (join := found["properties"].get("join")) is not None:
+        join["properties"]["of"] |= {"additionalProperties": {"$ref": "#/$defs/trigger"}}
+    return found
 
 
 def _step(catalog: Catalog) -> Schema:

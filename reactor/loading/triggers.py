@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from reactor.loading import later
 from reactor.loading.context import Context
+from reactor.loading.gates import GATES, check_gates, read_gates
 from reactor.loading.hints import TRIGGER_HINTS
+from reactor.loading.joins import branches_of, check_join, joined
 from reactor.loading.names import EVENT_FIELDS, Names
 from reactor.loading.specs import Beside, Written, belongs_beside, read_config
 from reactor.loading.values import Entry, ListValue, MapValue, Scalar, Value
@@ -20,9 +21,9 @@ from reactor.plugin.fields import fields_of, names_of
 from reactor.plugin.spec import Spec
 
 TRIGGER_KEYS = names_of(TriggerWords)
-_BUILT_KEYS = tuple(key for key in TRIGGER_KEYS if key not in later.GATES)
 # Gates that keep an event back, so that nobody knows when its flow will be done.
-_HOLDING = frozenset({"for", "absent", "count", "debounce", "batch", "window"})
+_HOLDING = frozenset({"for", "absent", "count", "debounce", "batch", "window", "join"})
+_BARE = frozenset({"id", "trigger", "source", "time", "key"})  # what many events have in common
 _GATE_FIELDS: Mapping[str, frozenset[str]] = {
     "changes": frozenset({"previous"}),
     "becomes": frozenset({"last", "since", "edge"}),
@@ -33,13 +34,17 @@ _GATE_FIELDS: Mapping[str, frozenset[str]] = {
 
 
 class Sketch(Struct, frozen=True):
-    """A trigger before it is read: its source, its id, and what its events have."""
+    """A trigger before it is read: its source, its id, and what its events have.
+
+    `fields` are there from the start, `after` when its gates have let it through.
+    """
 
     value: MapValue
     id: str
     source: Entry
     spec: Spec | None
     fields: frozenset[str] | None
+    after: frozenset[str] | None
     many: bool
 
     @property
@@ -95,8 +100,11 @@ def _sketch(value: Value, taken: set[str], context: Context) -> Sketch | None:
     else:
         spec = catalog.find("source", word)
     id_ = _id(value, word, taken, context)
-    fields, many = _fields(value, spec)
-    return Sketch(value, id_, source, spec, fields, many)
+    fields = _fields(value, spec)
+    if word == "join":
+        fields = _shared(source.value, context)
+    after = _after(value, fields)
+    return Sketch(value, id_, source, spec, fields, after, _is_many(value))
 
 
 def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = "event") -> Trigger:
@@ -110,13 +118,10 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
         ),
         value.at,
     )
-    own = msgspec.structs.replace(names, event=sketch.fields, events=sketch.many)
+    own = msgspec.structs.replace(names, event=sketch.fields, events=False)
     scope = own.trigger() if name == "event" else names.condition()
     read = context.shape(words, TriggerWords, "a trigger", scope) or TriggerWords()
-    for entry in words.entries:
-        if entry.key.text in later.GATES:
-            context.later(entry.key, entry.key.text, _BUILT_KEYS)
-    _check_gates(value, context)
+    _check(value, sketch, name, context)
     written = Written()
     if spec is not None:
         beside = Beside("source", TRIGGER_KEYS, sketch.source)
@@ -131,13 +136,13 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
         )
     elif isinstance(sketch.source.value, MapValue):
         # What such a source takes is not known yet; gates are never inside.
-        keys = tuple({*later.GATES, "only_if", "unless", "dedup"})
+        keys = (*GATES, "only_if", "unless", "dedup")
         belongs_beside(sketch.source.value, Beside("source", keys, sketch.source), context)
     _check_synchronous(value, written, context)
     match: tuple[tuple[str, str], ...] = ()
     if spec is not None and spec.match is not None and written.fine:
         match = spec.match(written.data)
-    return Trigger(
+    trigger = Trigger(
         id=sketch.id,
         source=sketch.source.key.text,
         config=written.template,
@@ -149,40 +154,30 @@ def read_trigger(sketch: Sketch, names: Names, context: Context, *, name: str = 
         key=read.key,
         dedup=None if read.dedup is None else Dedup(read.dedup.id, float(read.dedup.within)),
         match=match,
-        gates=_gates(read, words),
+        gates=read_gates(read, words, context),
     )
+    if sketch.source.key.text != "join":
+        return trigger
+    return joined(trigger, _branches(sketch, names, context), sketch.source.value)
 
 
-def _gates(read: TriggerWords, words: MapValue) -> dict[str, Any]:
-    given = {field.encode_name: field.name for field in msgspec.structs.fields(read)}
-    return {key: getattr(read, given[key]) for key in words.names if key in later.GATES}
+def _branches(sketch: Sketch, names: Names, context: Context) -> dict[str, Trigger]:
+    found: dict[str, Trigger] = {}
+    for name, value in branches_of(sketch.source.value).items():
+        branch = _sketch(value, set(), context)
+        if branch is not None and branch.source.key.text != "join":
+            found[name] = read_trigger(branch, names, context)
+    return found
 
 
-def _check_gates(value: MapValue, context: Context) -> None:
-    report = context.report
-    keys = set(value.names)
-    if (entry := value.entry("for")) and "becomes" not in keys:
-        report.error(
-            entry.key,
-            "for says how long becomes must stay true: add becomes: …; "
-            "to wait for silence use absent, to slow down debounce",
-        )
-    if (entry := value.entry("recovers")) and not keys & {"becomes", "absent"}:
-        report.error(entry.key, "recovers needs becomes or absent beside it")
-    becomes, only_if = value.get("becomes"), value.get("only_if")
-    watched = becomes or value.get("changes")
-    if isinstance(watched, Scalar) and only_if is not None:
-        for item in only_if.items if isinstance(only_if, ListValue) else (only_if,):
-            if isinstance(item, Scalar) and item.text == watched.text:
-                word = "becomes" if watched is becomes else "changes"
-                report.warning(
-                    item,
-                    f"{word} sees only what the filter lets through, "
-                    "so it never falls back to false: drop only_if",
-                )
-    batch = value.get("batch")
-    if isinstance(batch, MapValue) and not {"max", "within", "max_bytes"} & set(batch.names):
-        report.error(batch.first, "batch needs max, within or max_bytes")
+def _check(value: MapValue, sketch: Sketch, name: str, context: Context) -> None:
+    if sketch.source.key.text == "join":
+        check_join(value, sketch.source.value, context)
+    check_gates(value, sketch.source.key.text, context)
+    for entry in value.entries if name == "incoming" else ():
+        if entry.key.text in GATES:
+            message = f"a wait takes only_if and unless, not {entry.key.text}: gates stand on when"
+            context.report.error(entry.key, message)
 
 
 def _check_synchronous(value: MapValue, written: Written, context: Context) -> None:
@@ -195,23 +190,43 @@ def _check_synchronous(value: MapValue, written: Written, context: Context) -> N
             context.report.error(entry.key, message)
 
 
-def _fields(value: MapValue, spec: Spec | None) -> tuple[frozenset[str] | None, bool]:
-    keys = set(value.names)
+def _fields(value: MapValue, spec: Spec | None) -> frozenset[str] | None:
+    if spec is None:
+        return None
+    if spec.fields is None:
+        return EVENT_FIELDS
+    return EVENT_FIELDS | {field.encode_name for field in msgspec.structs.fields(spec.fields)}
+
+
+def _shared(join: Value, context: Context) -> frozenset[str] | None:
+    """What the events of any branch have."""
+    fields = EVENT_FIELDS
+    for branch in branches_of(join).values():
+        for word in branch.names if isinstance(branch, MapValue) else ():
+            found = _fields(MapValue((), join.at), context.loading.catalog.find("source", word))
+            fields |= found or frozenset()
+    return fields
+
+
+def _is_many(value: MapValue) -> bool:
     debounce = value.get("debounce")
     takes_all = (
         isinstance(debounce, MapValue)
         and isinstance(take := debounce.get("take"), Scalar)
         and take.text == "all"
     )
-    many = bool(keys & {"batch", "window", "join", "count"}) or takes_all
-    if spec is None:
-        return None, many
-    fields = EVENT_FIELDS
-    if spec.fields is not None:
-        fields |= {field.encode_name for field in msgspec.structs.fields(spec.fields)}
+    return bool(set(value.names) & {"batch", "window", "join", "count"}) or takes_all
+
+
+def _after(value: MapValue, fields: frozenset[str] | None) -> frozenset[str] | None:
+    keys = set(value.names)
+    if fields is None:
+        return None
+    if _is_many(value) and "count" not in keys:
+        return _BARE | (_GATE_FIELDS["window"] if "window" in keys else frozenset())
     for key in keys & set(_GATE_FIELDS):
         fields |= _GATE_FIELDS[key]
-    return fields, many
+    return fields
 
 
 def _id(value: MapValue, word: str, taken: set[str], context: Context) -> str:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from reactor.expr.parse import Expression
 from reactor.expr.template import Template
+from reactor.model.gates import Gates
 from reactor.model.retry import Retry
 from reactor.problem import Place
 
@@ -25,7 +26,8 @@ class Trigger(Struct, frozen=True, kw_only=True):
     `instance` is
     the subscription: triggers with the same one share one source and one event. `match` is what an
     internal
-    source asks of an event before the conditions: (field, pattern) with `*` wildcards.
+    source asks of an event before the conditions: (field, pattern) with `*` wildcards. A `join` is
+    heard through its `branches`: triggers with its id and gates, each with its name as `branch`.
     """
 
     id: str
@@ -39,7 +41,9 @@ class Trigger(Struct, frozen=True, kw_only=True):
     key: Expression | None = None
     dedup: Dedup | None = None
     match: tuple[tuple[str, str], ...] = ()
-    gates: Mapping[str, Any] = {}
+    gates: Gates | None = None
+    branch: str | None = None
+    branches: tuple["Trigger", ...] = ()
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -215,6 +219,12 @@ class Flow(Struct, frozen=True, kw_only=True):
     output: Template | None = None
     inputs: Mapping[str, Any] = {}
     keep: Keep = Keep()
+
+
+def heard(flow: Flow) -> Iterator[Trigger]:
+    """What a flow hears: its triggers, and of a join its branches."""
+    for trigger in flow.triggers:
+        yield from trigger.branches or (trigger,)
 
 
 def steps_of(flow: Flow) -> Iterator[AnyStep]:

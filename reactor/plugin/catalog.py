@@ -17,11 +17,14 @@ SOURCES: Mapping[str, str] = {
     "exec": "reactor.connectors.exec",
     "sql": "reactor.connectors.sql.polling",
     "postgres": "reactor.connectors.sql.changes",
+    "kafka": "reactor.connectors.kafka.source",
+    "nats": "reactor.connectors.nats.source",
     "redis": "reactor.connectors.redis.source",
     "mqtt": "reactor.connectors.mqtt.source",
     "call": "reactor.connectors.own",
     "event": "reactor.connectors.own",
     "flow": "reactor.connectors.own",
+    "join": "reactor.connectors.own",
     "startup": "reactor.connectors.own",
 }
 ACTIONS: Mapping[str, str] = {
@@ -47,6 +50,9 @@ ACTIONS: Mapping[str, str] = {
     "python": "reactor.connectors.python",
     "email.send": "reactor.connectors.email.action",
     "sql": "reactor.connectors.sql.action",
+    "kafka.publish": "reactor.connectors.kafka.action",
+    "nats.publish": "reactor.connectors.nats.actions",
+    "nats.request": "reactor.connectors.nats.actions",
     "redis.publish": "reactor.connectors.redis.actions",
     "redis.xadd": "reactor.connectors.redis.actions",
     "redis.push": "reactor.connectors.redis.actions",
@@ -58,24 +64,12 @@ CONNECTIONS: Mapping[str, str] = {
     "redis": "reactor.connectors.redis.connection",
     "sql": "reactor.connectors.sql.connection",
     "mqtt": "reactor.connectors.mqtt.action",
+    "kafka": "reactor.connectors.kafka.source",
+    "nats": "reactor.connectors.nats.source",
 }
 # Words of the language that this build does not have yet; the loader says so.
-LATER_SOURCES = frozenset(
-    [
-        "kafka",
-        "nats",
-        "mysql",
-        "join",
-        "grpc",
-    ]
-)
-LATER_ACTIONS = frozenset(
-    [
-        "kafka.publish",
-        "nats.publish",
-        "nats.request",
-    ]
-)
+LATER_SOURCES = frozenset({"mysql", "grpc"})
+LATER_ACTIONS = frozenset[str]()
 
 
 class Catalog:

@@ -29,7 +29,14 @@ from reactor.units import Duration, Size, parse_duration, parse_size
 DEFAULT_FILE = Path("reactor.yaml")
 # Variables that are ours but no settings: the file itself, a child's event, the tests' own.
 _OTHER_VARIABLES = frozenset(
-    {"REACTOR_CONFIG", "REACTOR_SECRETS", "REACTOR_EVENT_FILE", "REACTOR_REQUIRE_BROKERS"}
+    {
+        "REACTOR_CONFIG",
+        "REACTOR_DEBUG",
+        "REACTOR_SECRETS",
+        "REACTOR_EVENT_FILE",
+        "REACTOR_FAILPOINTS",
+        "REACTOR_REQUIRE_BROKERS",
+    }
 )
 _NO_NAMES = Scope({})
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from reactor.model.event import Event, Started
 from reactor.model.execution import Entry, Execution, Failure, State
+from reactor.store.gated import GateRow, Gates, Held, Judged, Taken
 from reactor.store.hearing import Ears, Heard, Wait
 
 
@@ -133,7 +134,8 @@ class Write(Struct):
     """Rows that are stored together or not at all. Applied in the order of the fields.
 
     A position or meta value of None deletes. Values may hold anything: what cannot be encoded is
-    stored as a text that says so.
+    stored as a text that says so. `let_go` are held events that nothing needs any more: a group,
+    and a place in it or None for all.
     """
 
     versions: list[Version] = []
@@ -146,6 +148,11 @@ class Write(Struct):
     changes: list[Change] = []
     ends: list[End] = []
     states: list[StateValue] = []
+    gates: list[GateRow] = []
+    held: list[Held] = []
+    taken: list[Taken] = []
+    let_go: list[tuple[int, int | None]] = []
+    judged: list[Judged] = []
     dead: list[Dead] = []
     hidden: list[int] = []
     unwanted: list[Unwanted] = []
@@ -156,11 +163,16 @@ class Write(Struct):
 
 
 class Open(Struct, frozen=True):
-    """An execution to go on with: its row, its event, its journal."""
+    """An execution to go on with: its row, its event, its journal, and what it took from gates.
+
+    `gathered` are the events of its group with their names, in order.
+    """
 
     execution: Execution
     event: Event
     journal: tuple[Entry, ...]
+    taken: Taken | None = None
+    gathered: tuple[tuple[str | None, Event], ...] = ()
 
 
 class Query(Struct, frozen=True, kw_only=True):
@@ -234,6 +246,11 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def gates(self) -> Gates:
+        """What gates remember, and the events they hold."""
+        ...
+
     def pressure(self) -> Pressure:
         """How much waits for the disk, from memory."""
         ...
@@ -266,7 +283,10 @@ class Store(Protocol):
     async def backlog(
         self, flow: str, *, after: int, limit: int, key: str | None = None
     ) -> list[tuple[int, str | None]]:
-        """(id, key) of queued executions of a flow, in order of id; `key` "" is that of none."""
+        """(id, key) of queued executions that have no due time, in order of id.
+
+        `key` "" is that of none.
+        """
         ...
 
     async def open_keys(self, flow: str) -> list[tuple[int, str | None, State]]:
@@ -278,11 +298,14 @@ class Store(Protocol):
         ...
 
     async def due(self, before_ms: int, *, limit: int) -> list[tuple[int, int]]:
-        """(due_ms, id) of waiting executions due at or before a time, earliest first."""
+        """(due_ms, id) of open executions due at or before a time, earliest first.
+
+        They are waiting, or queued with a time before which they must not start.
+        """
         ...
 
     async def next_due(self) -> int | None:
-        """The earliest due time of all waiting executions."""
+        """The earliest due time of all open executions."""
         ...
 
     async def open_counts(self) -> dict[str, dict[State, int]]:
@@ -341,7 +364,7 @@ class History(Protocol):
     """The read side, for people: short reads beside the writer."""
 
     async def executions(self, query: Query) -> list[Execution]:
-        """Executions, newest first."""
+        """Executions, newest first; those of an event also if it came to them in a group."""
         ...
 
     async def execution(self, id_: int) -> Open | None:
@@ -354,6 +377,10 @@ class History(Protocol):
 
     async def event(self, id_: int) -> Event | None:
         """One event, wanted or not."""
+        ...
+
+    async def judged(self, event: int) -> list[Judged]:
+        """What gates made of a stored event."""
         ...
 
     async def unwanted(self, id_: int) -> Unwanted | None:

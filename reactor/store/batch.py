@@ -11,6 +11,9 @@ from reactor.store.codec import encode, encode_failure, encode_journal
 from reactor.store.statements import (
     CHANGE_EXECUTIONS,
     DROP_FILES,
+    DROP_GATES,
+    DROP_GROUPS,
+    DROP_HELD,
     DROP_META,
     DROP_POSITIONS,
     DROP_STATES,
@@ -20,12 +23,16 @@ from reactor.store.statements import (
     HIDE_DEAD,
     INSERT_EVENTS,
     INSERT_EXECUTIONS,
+    INSERT_HELD,
     INSERT_STEPS,
+    INSERT_TAKEN,
     INSERT_VERSIONS,
     PUT_DEAD,
     PUT_FILES,
+    PUT_GATES,
     PUT_HEARD,
     PUT_IDENTITIES,
+    PUT_JUDGED,
     PUT_META,
     PUT_POSITIONS,
     PUT_STATES,
@@ -69,6 +76,12 @@ class Batch:
         self._changes: dict[int, Change] = {}
         self._ends: Rows = {}
         self._states: Rows = {}
+        self._gates: Rows = {}
+        self._held: list[Any] = []
+        self._taken: list[Any] = []
+        self._let_go: list[Any] = []
+        self._gone_groups: list[int] = []
+        self._judged: list[Any] = []
         self._meta: Rows = {}
         self._heard: list[Any] = []
         self._waits: list[Any] = []
@@ -94,6 +107,8 @@ class Batch:
             self._positions[instance] = (instance, _optional(position))
         if write.states or write.dead or write.hidden or write.unwanted or write.meta:
             self._add_rare(write)
+        if write.gates or write.held or write.taken or write.let_go or write.judged:
+            self._add_gates(write)
         if write.versions or write.files:
             self._add_flows(write)
         if write.heard or write.waits or write.unwaits:
@@ -121,6 +136,13 @@ class Batch:
             (DROP_STEPS, list(self._ends)),
             (PUT_STATES, _kept(self._states, 2)),
             (DROP_STATES, _gone(self._states, 2)),
+            (PUT_GATES, _kept(self._gates, 4)),
+            (DROP_GATES, _gone(self._gates, 4)),
+            (INSERT_HELD, self._held),
+            (INSERT_TAKEN, self._taken),
+            (DROP_HELD, self._let_go),
+            (DROP_GROUPS, self._gone_groups),
+            (PUT_JUDGED, self._judged),
             (PUT_DEAD, self._dead),
             (HIDE_DEAD, self._hidden),
             (PUT_UNWANTED, self._unwanted),
@@ -231,6 +253,24 @@ class Batch:
             self._unwanted += (unwanted.event.id, event, encode(unwanted.stopped))
         for key, value in write.meta:
             self._meta[key] = (key, _optional(value))
+
+    def _add_gates(self, write: Write) -> None:
+        for it in write.gates:
+            state = _optional(it.state)
+            self.bytes += 0 if state is None else len(state)
+            self._gates[it.name] = (*it.name, state, it.due_ms, it.event)
+        for held in write.held:
+            self._held += (held.group, held.place, held.event, held.name)
+        for taken in write.taken:
+            facts = encode(taken.facts)
+            self._taken += (taken.execution, taken.group, taken.first, taken.last, facts)
+        for one in write.judged:
+            self._judged += (one.event, one.flow, one.trigger, one.decision, one.reason)
+        for group, place in write.let_go:
+            if place is None:
+                self._gone_groups.append(group)
+            else:
+                self._let_go += (group, place)
 
     def _add_flows(self, write: Write) -> None:
         for version in write.versions:

@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
+from reactor.failpoints import reach
+
 LARGEST_IN_ROW = 1 << 20
 _UNFINISHED = ".new"
 
@@ -57,6 +59,7 @@ class Blobs:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            reach("before a file gets its name")
             temporary.rename(self._folder / name)
             self.bytes += len(data)
         sync_folder(self._folder)

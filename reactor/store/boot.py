@@ -11,6 +11,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from reactor.errors import StorageFailed, UsageError
+from reactor.failpoints import reach
 from reactor.store.blobs import Blobs, sync_folder
 from reactor.store.codec import decode, encode
 from reactor.store.disk import Folder
@@ -18,6 +19,7 @@ from reactor.store.migrate import migrate
 
 # Larger ones would keep the daemon from being ready; a check in the background finds what is bad.
 _CHECKED_AT_BOOT = 64 << 20
+_IO_ERROR = sqlite3.SQLITE_IOERR
 _PRAGMAS = """
     PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;
     PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 5000;
@@ -52,12 +54,13 @@ def boot(folder: Folder | None, blobs: Blobs) -> Booted:
             _check(connection, folder)
             migrate(connection, before=lambda version: keep_copy(connection, folder, version))
             epoch, last_id = _count_boot(connection)
+            reach("the boot is counted")
             _sweep(connection, blobs)
+            if is_new:
+                sync_folder(folder.path)
     except BaseException:
         connection.close()
         raise
-    if is_new:
-        sync_folder(folder.path)
     return Booted(connection, epoch, last_id)
 
 
@@ -118,10 +121,15 @@ def find_damage(connection: Connection) -> str | None:
 
 @contextmanager
 def explained(folder: Folder) -> Iterator[None]:
-    """Say what to do when SQLite finds the database damaged or cannot read it."""
+    """Say what to do when the disk fails, or SQLite finds the database damaged."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) & 0xFF == _IO_ERROR:
+            raise StorageFailed(
+                f"the store '{folder.database}' cannot be opened, the disk fails ({error}): "
+                "look at the disk and start again; nothing that was stored has changed"
+            ) from error
         raise StorageFailed(
             f"the store '{folder.database}' cannot be opened ({error}): nothing was changed; "
             f"restore a backup into an empty folder, or move this one away to begin anew; "
@@ -160,6 +168,7 @@ def _count_boot(connection: Connection) -> tuple[int, int]:
         connection.execute(tables.format(table)).fetchone()[0] or 0
         for table in ("events", "executions", "dead", "unwanted")
     ]
+    highest.append(connection.execute('SELECT max("group") FROM held').fetchone()[0] or 0)
     return epoch, max(highest)
 
 

@@ -9,6 +9,7 @@ from reactor.model.execution import Execution, State
 from reactor.store import Dead, Open, Query, Unwanted
 from reactor.store.blobs import Blobs
 from reactor.store.codec import decode
+from reactor.store.gated import Judged
 from reactor.store.reader import Reader
 from reactor.store.rows import EVENT_COLUMNS, EXECUTION_COLUMNS, event_of, execution_of, opens
 
@@ -20,9 +21,16 @@ _TABLES = (
     "dead",
     "identities",
     "state",
+    "gates",
+    "held",
     "positions",
     "flow_versions",
     "unwanted",
+)
+# Executions that took an event in a group.
+_TOOK = (
+    'SELECT execution FROM held JOIN taken ON taken."group" = held."group"'
+    " AND place BETWEEN first AND last WHERE held.event = ?"
 )
 _DEAD_COLUMNS = "id, kind, flow, event, execution, reason, created_ms, hidden"
 
@@ -52,6 +60,10 @@ class SqliteHistory:
         """One event, wanted or not."""
         return await self._reader.run(_event, self._blobs, id_)
 
+    async def judged(self, event: int) -> list[Judged]:
+        """What gates made of a stored event."""
+        return await self._reader.run(_judged, event)
+
     async def unwanted(self, id_: int) -> Unwanted | None:
         """Why no flow wanted an event, as far as it was kept."""
         return await self._reader.run(_unwanted, id_)
@@ -73,7 +85,8 @@ class SqliteHistory:
 def _executions(connection: Connection, query: Query) -> list[Execution]:
     condition, values = _bounds(query, "id")
     if query.event is not None:
-        condition, values = f"{condition} AND event = ?", [*values, query.event]
+        condition = f"{condition} AND (event = ? OR id IN ({_TOOK}))"
+        values = [*values, query.event, query.event]
     if query.flow is not None:
         condition, values = f"{condition} AND flow = ?", [*values, query.flow]
     # One walk per state where an index has the order of ids only inside a state, then the newest.
@@ -119,6 +132,11 @@ def _event(connection: Connection, blobs: Blobs, id_: int) -> Event | None:
         return event_of(row, blobs)
     found = _unwanted(connection, id_)
     return None if found is None else found.event
+
+
+def _judged(connection: Connection, event: int) -> list[Judged]:
+    sql = 'SELECT event, flow, "trigger", decision, reason FROM judged WHERE event = ?'
+    return [Judged(*row) for row in connection.execute(sql, (event,))]
 
 
 def _unwanted(connection: Connection, id_: int) -> Unwanted | None:

@@ -8,15 +8,54 @@ from reactor.errors import BadConfig
 
 # MIGRATIONS[n] is the script that makes version n + 2 from version n + 1; schema.sql is always the
 # newest version.
-MIGRATIONS: tuple[str, ...] = (
-    (
-        "CREATE TABLE waits (name TEXT NOT NULL, key TEXT NOT NULL, execution INTEGER NOT NULL,"
-        " path TEXT NOT NULL, PRIMARY KEY (name, key, execution, path)) WITHOUT ROWID;"
-        "CREATE TABLE heard (name TEXT NOT NULL, key TEXT NOT NULL, event INTEGER NOT NULL,"
-        " PRIMARY KEY (name, key, event)) WITHOUT ROWID;"
-        "CREATE INDEX heard_event ON heard (event)"
-    ),
+_WAITS = (
+    "CREATE TABLE waits (name TEXT NOT NULL, key TEXT NOT NULL, execution INTEGER NOT NULL,"
+    " path TEXT NOT NULL, PRIMARY KEY (name, key, execution, path)) WITHOUT ROWID;"
+    "CREATE TABLE heard (name TEXT NOT NULL, key TEXT NOT NULL, event INTEGER NOT NULL,"
+    " PRIMARY KEY (name, key, event)) WITHOUT ROWID;"
+    "CREATE INDEX heard_event ON heard (event)"
 )
+_GATES = """
+CREATE TABLE gates (
+    flow TEXT NOT NULL,
+    "trigger" TEXT NOT NULL,
+    gate TEXT NOT NULL,
+    key TEXT NOT NULL,
+    state BLOB NOT NULL,
+    due_ms INTEGER,
+    event INTEGER,
+    PRIMARY KEY (flow, "trigger", gate, key)
+) WITHOUT ROWID;
+CREATE INDEX gates_due ON gates (due_ms) WHERE due_ms IS NOT NULL;
+CREATE INDEX gates_event ON gates (event) WHERE event IS NOT NULL;
+CREATE TABLE held (
+    "group" INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    event INTEGER NOT NULL,
+    name TEXT,
+    PRIMARY KEY ("group", place)
+) WITHOUT ROWID;
+CREATE INDEX held_event ON held (event);
+CREATE TABLE taken (
+    execution INTEGER PRIMARY KEY,
+    "group" INTEGER,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    facts BLOB NOT NULL
+);
+CREATE INDEX taken_group ON taken ("group") WHERE "group" IS NOT NULL;
+CREATE TABLE judged (
+    event INTEGER NOT NULL,
+    flow TEXT NOT NULL,
+    "trigger" TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (event, flow, "trigger")
+) WITHOUT ROWID;
+DROP INDEX executions_due;
+CREATE INDEX executions_due ON executions (due_ms) WHERE state IN (0, 2) AND due_ms IS NOT NULL;
+"""
+MIGRATIONS: tuple[str, ...] = (_WAITS, _GATES)
 
 
 def migrate(

@@ -58,7 +58,7 @@ def backlog(
     """(id, key) of queued executions, all or those of one key."""
     return connection.execute(
         "SELECT id, key FROM executions WHERE flow = ? AND state = 0 AND id > ?"
-        " AND (? IS NULL OR coalesce(key, '') = ?) ORDER BY id LIMIT ?",
+        " AND due_ms IS NULL AND (? IS NULL OR coalesce(key, '') = ?) ORDER BY id LIMIT ?",
         (flow, after, key, key, limit),
     ).fetchall()
 
@@ -83,10 +83,10 @@ def held_keys(connection: Connection, flow: str) -> list[tuple[int, str | None]]
 
 
 def due(connection: Connection, until_ms: int, *, limit: int) -> list[tuple[int, int]]:
-    """(due_ms, id) of waiting executions, earliest first."""
+    """(due_ms, id) of open executions, earliest first."""
     return connection.execute(
         "SELECT due_ms, id FROM executions"
-        " WHERE state = 2 AND due_ms IS NOT NULL AND due_ms <= ? ORDER BY due_ms, id LIMIT ?",
+        " WHERE state IN (0, 2) AND due_ms IS NOT NULL AND due_ms <= ? ORDER BY due_ms, id LIMIT ?",
         (until_ms, limit),
     ).fetchall()
 
@@ -94,7 +94,7 @@ def due(connection: Connection, until_ms: int, *, limit: int) -> list[tuple[int,
 def next_due(connection: Connection) -> int | None:
     """The earliest due time."""
     row = connection.execute(
-        "SELECT due_ms FROM executions WHERE state = 2 AND due_ms IS NOT NULL"
+        "SELECT due_ms FROM executions WHERE state IN (0, 2) AND due_ms IS NOT NULL"
         " ORDER BY due_ms LIMIT 1"
     ).fetchone()
     return None if row is None else row[0]

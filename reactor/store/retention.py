@@ -111,6 +111,15 @@ def delete(connection: Connection, chunk: Chunk, *, epoch: int) -> tuple[int, li
     count += len(
         _delete_in(connection, "DELETE FROM dead WHERE execution IN ({}) RETURNING id", went)
     )
+    groups = _delete_in(
+        connection, 'DELETE FROM taken WHERE execution IN ({}) RETURNING "group"', went
+    )
+    _delete_in(
+        connection,
+        'DELETE FROM held WHERE "group" IN ({})'
+        ' AND NOT EXISTS (SELECT 1 FROM taken WHERE "group" = held."group")',
+        [row[0] for row in groups if row[0] is not None],
+    )
     count += len(
         _delete_in(connection, "DELETE FROM dead WHERE id IN ({}) RETURNING id", chunk.dead)
     )
@@ -120,11 +129,18 @@ def delete(connection: Connection, chunk: Chunk, *, epoch: int) -> tuple[int, li
         " AND NOT EXISTS (SELECT 1 FROM executions WHERE event = events.id)"
         " AND NOT EXISTS (SELECT 1 FROM dead WHERE event = events.id)"
         " AND NOT EXISTS (SELECT 1 FROM heard WHERE event = events.id)"
-        " RETURNING CASE typeof(body) WHEN 'text' THEN body END",
+        " AND NOT EXISTS (SELECT 1 FROM held WHERE event = events.id)"
+        " AND NOT EXISTS (SELECT 1 FROM gates WHERE event = events.id)"
+        " RETURNING id, CASE typeof(body) WHEN 'text' THEN body END",
         (*chunk.events, *{row[1] for row in rows}),
     )
     count += len(events)
-    files += [row[0] for row in events]
+    _delete_in(
+        connection,
+        "DELETE FROM judged WHERE event IN ({}) RETURNING event",
+        [row[0] for row in events],
+    )
+    files += [row[1] for row in events]
     for version, uses in Counter(row[2] for row in rows).items():
         connection.execute(
             "UPDATE version_uses SET uses = uses - ? WHERE hash = ?", (uses, version)
@@ -172,6 +188,8 @@ def _unreferred(connection: Connection, after: int, before: int) -> tuple[Chunk,
         "SELECT id, EXISTS (SELECT 1 FROM executions WHERE event = events.id)"
         " OR EXISTS (SELECT 1 FROM dead WHERE event = events.id)"
         " OR EXISTS (SELECT 1 FROM heard WHERE event = events.id)"
+        " OR EXISTS (SELECT 1 FROM held WHERE event = events.id)"
+        " OR EXISTS (SELECT 1 FROM gates WHERE event = events.id)"
         " FROM events WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
         (after, before, _LOOKED_AT),
     ).fetchall()

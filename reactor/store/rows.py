@@ -9,6 +9,7 @@ from reactor.model.execution import Entry, Execution, State
 from reactor.store import Identity, Open
 from reactor.store.blobs import Blobs
 from reactor.store.codec import decode, decode_failure, decode_journal
+from reactor.store.gated import Taken
 
 EVENT_COLUMNS = (
     "events.id, source, instance, received_ms, time_ms, type, events.key, events.depth, body"
@@ -69,6 +70,7 @@ def opens(
     """Executions with events and journals, in order of id; call it inside a transaction."""
     rows = connection.execute(f"{_OPEN}{condition}", tuple(values)).fetchall()
     records = _records(connection, blobs, [row[0] for row in rows if row[2] < State.OK])
+    takens = _takens(connection, [row[0] for row in rows])
     found = []
     for row in rows:
         journal = () if row[_EXECUTION_WIDTH] is None else _journal(blobs, row[_EXECUTION_WIDTH])
@@ -78,9 +80,38 @@ def opens(
                 execution_of(row),
                 event_of(event, blobs) if event[0] is not None else _gone(row[3]),
                 journal + tuple(records.get(row[0], ())),
+                taken := takens.get(row[0]),
+                () if taken is None else _gathered(connection, blobs, taken),
             )
         )
     return found
+
+
+def _takens(connection: Connection, executions: Sequence[int]) -> dict[int, Taken]:
+    if not executions:
+        return {}
+    marks = ", ".join("?" * len(executions))
+    rows = connection.execute(
+        f'SELECT execution, "group", first, last, facts FROM taken WHERE execution IN ({marks})',  # noqa: S608
+        tuple(executions),
+    )
+    return {row[0]: Taken(row[0], row[1], row[2], row[3], decode(row[4])) for row in rows}
+
+
+def _gathered(
+    connection: Connection, blobs: Blobs, taken: Taken
+) -> tuple[tuple[str | None, Event], ...]:
+    if taken.group is None:
+        return ()
+    rows = connection.execute(
+        f"SELECT name, held.event, {EVENT_COLUMNS} FROM held"  # noqa: S608  our own words
+        ' LEFT JOIN events ON events.id = held.event WHERE "group" = ? AND place BETWEEN ? AND ?'
+        " ORDER BY place",
+        (taken.group, taken.first, taken.last),
+    )
+    return tuple(
+        (row[0], _gone(row[1]) if row[2] is None else event_of(row[2:], blobs)) for row in rows
+    )
 
 
 def _records(

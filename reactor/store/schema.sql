@@ -74,7 +74,7 @@ CREATE INDEX executions_flow ON executions (flow, state);
 CREATE INDEX executions_event ON executions (event);
 -- Nearly all rows are ok in the end; whoever looks for another state finds it here.
 CREATE INDEX executions_state ON executions (state) WHERE state != 3;
-CREATE INDEX executions_due ON executions (due_ms) WHERE state = 2 AND due_ms IS NOT NULL;
+CREATE INDEX executions_due ON executions (due_ms) WHERE state IN (0, 2) AND due_ms IS NOT NULL;
 
 -- What open executions recorded; gone when they end, for then the journal is in their row.
 CREATE TABLE steps (
@@ -92,6 +92,50 @@ CREATE TABLE state (
     PRIMARY KEY (name, key)
 ) WITHOUT ROWID;
 CREATE INDEX state_until ON state (until_ms) WHERE until_ms IS NOT NULL;
+
+-- What gates remember for each key; "event" is one that they need later.
+CREATE TABLE gates (
+    flow TEXT NOT NULL,
+    "trigger" TEXT NOT NULL,
+    gate TEXT NOT NULL,
+    key TEXT NOT NULL,
+    state BLOB NOT NULL,
+    due_ms INTEGER,
+    event INTEGER,
+    PRIMARY KEY (flow, "trigger", gate, key)
+) WITHOUT ROWID;
+CREATE INDEX gates_due ON gates (due_ms) WHERE due_ms IS NOT NULL;
+CREATE INDEX gates_event ON gates (event) WHERE event IS NOT NULL;
+
+-- The events of groups: collected by a gate, then taken by executions.
+CREATE TABLE held (
+    "group" INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    event INTEGER NOT NULL,
+    name TEXT,
+    PRIMARY KEY ("group", place)
+) WITHOUT ROWID;
+CREATE INDEX held_event ON held (event);
+
+-- What executions took from gates: a part of a group, and plain facts such as event.since.
+CREATE TABLE taken (
+    execution INTEGER PRIMARY KEY,
+    "group" INTEGER,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    facts BLOB NOT NULL
+);
+CREATE INDEX taken_group ON taken ("group") WHERE "group" IS NOT NULL;
+
+-- What gates made of stored events.
+CREATE TABLE judged (
+    event INTEGER NOT NULL,
+    flow TEXT NOT NULL,
+    "trigger" TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (event, flow, "trigger")
+) WITHOUT ROWID;
 
 CREATE TABLE dead (
     id INTEGER PRIMARY KEY,

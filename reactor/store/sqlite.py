@@ -11,6 +11,7 @@ from typing import Any
 
 from reactor.clock import Clock
 from reactor.errors import StorageFailed
+from reactor.failpoints import reach
 from reactor.model.execution import State
 from reactor.store import (
     FlowFile,
@@ -28,6 +29,7 @@ from reactor.store.codec import column, encode
 from reactor.store.commit import Commits, Failpoint, transaction
 from reactor.store.disk import Folder, Space
 from reactor.store.ears import SqliteEars, delete_unheard
+from reactor.store.gates import SqliteGates
 from reactor.store.history import SqliteHistory
 from reactor.store.reader import Reader
 from reactor.store.retention import Chunk, delete, delete_expired, oldest, past_its_time
@@ -152,6 +154,7 @@ class SqliteStore:
             self._reader = Reader.of_file(folder.database, "store-reader")
             self._people = Reader.of_file(folder.database, "store-history")
         self.ears = SqliteEars(self._lookup, self._reader, blobs, self._writer.fail)
+        self.gates = SqliteGates(self._lookup, self._reader, self._writer.fail)
         self._threads = threads
         self._connection = booted.connection
         self.history = SqliteHistory(self._people, blobs, lambda: self._commits.store_bytes)
@@ -190,6 +193,10 @@ class SqliteStore:
     def observe(self, hear: Callable[[float], None]) -> None:
         """Tell somebody how many Writes each commit from now on holds."""
         self._writer.observe = hear
+
+    def when_stalled(self, hear: Callable[[], None]) -> None:
+        """Tell somebody, again and again, that what was submitted waits for room on the disk."""
+        self._writer.stalled = hear
 
     async def position(self, instance: str) -> Any:
         """The last position of a source instance, or None."""
@@ -236,11 +243,11 @@ class SqliteStore:
         return await self._reader.run(reads.held_keys, flow)
 
     async def due(self, before_ms: int, *, limit: int) -> list[tuple[int, int]]:
-        """(due_ms, id) of waiting executions due at or before a time, earliest first."""
+        """(due_ms, id) of open executions due at or before a time, earliest first."""
         return await self._reader.run(reads.due, before_ms, limit=limit)
 
     async def next_due(self) -> int | None:
-        """The earliest due time of all waiting executions."""
+        """The earliest due time of all open executions."""
         return await self._reader.run(reads.next_due)
 
     async def open_counts(self) -> dict[str, dict[State, int]]:
@@ -321,6 +328,7 @@ class SqliteStore:
         def work(connection: Connection) -> int:
             with transaction(connection):
                 count, files = delete(connection, chunk, epoch=self._epoch)
+                reach("before history goes")
             self._blobs.remove(files)
             return count
 
@@ -347,6 +355,7 @@ def _expire(connection: Connection, *, now_ms: int) -> int:
 
 
 def _finish(connection: Connection, *, clean: bool) -> None:
+    reach("before the clean mark")
     with transaction(connection):
         connection.execute(
             "INSERT OR REPLACE INTO meta VALUES ('store.clean', ?)", (encode(clean),)

@@ -79,6 +79,17 @@ END_EXECUTIONS = ManyRows(
 DROP_STEPS = ManyRows("DELETE FROM steps WHERE execution IN (…)", 1)
 PUT_STATES = ManyRows("INSERT OR REPLACE INTO state (name, key, value, until_ms) …", 4)
 DROP_STATES = ManyRows("DELETE FROM state WHERE (name, key) IN (…)", 2)
+PUT_GATES = ManyRows(
+    'INSERT OR REPLACE INTO gates (flow, "trigger", gate, key, state, due_ms, event) …', 7
+)
+DROP_GATES = ManyRows('DELETE FROM gates WHERE (flow, "trigger", gate, key) IN (…)', 4)
+INSERT_HELD = ManyRows('INSERT OR REPLACE INTO held ("group", place, event, name) …', 4)
+DROP_HELD = ManyRows('DELETE FROM held WHERE ("group", place) IN (…)', 2)
+DROP_GROUPS = ManyRows('DELETE FROM held WHERE "group" IN (…)', 1)
+INSERT_TAKEN = ManyRows('INSERT INTO taken (execution, "group", first, last, facts) …', 5)
+PUT_JUDGED = ManyRows(
+    'INSERT OR REPLACE INTO judged (event, flow, "trigger", decision, reason) …', 5
+)
 PUT_DEAD = ManyRows(
     "INSERT OR REPLACE INTO dead (id, kind, flow, event, execution, reason, created_ms, hidden) …",
     8,

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from reactor.errors import ReactorError, StorageFailed
+from reactor.failpoints import reach
 from reactor.store import Pressure, Write
 from reactor.store.batch import Batch
 from reactor.store.commit import Commits, DiskFull
@@ -60,7 +61,7 @@ class Writer:
     statement there would wait a switch interval of a busy loop. While the disk is full the same
     commit is tried again; after any other failure nothing is written and no `done` is called any
     more. Public methods belong to the event loop's thread. `observe` hears how many Writes each
-    commit held.
+    commit held, `stalled` is called again and again while the disk is full.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Writer:
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self.observe: Callable[[float], None] = _unobserved
+        self.stalled: Callable[[], None] = _untold
         self._queue: deque[Item] = deque()
         self._work: SimpleQueue[Turn | None] = SimpleQueue()  # None ends the thread
         self._next: Chore | None = None
@@ -209,6 +211,7 @@ class Writer:
             if self._hurry.is_set():
                 self.fail(_no_room(error))
             else:
+                self.stalled()
                 self._loop.call_later(_AGAIN_SECS, self._take_turn)
             return
         except Exception as error:  # noqa: BLE001  see _serve
@@ -235,6 +238,7 @@ class Writer:
         try:
             self._attempt(turn)
         except DiskFull as error:
+            self._loop.call_soon_threadsafe(self.stalled)
             if self._hurry.wait(_AGAIN_SECS):
                 raise _no_room(error) from error
             return False
@@ -303,9 +307,11 @@ class Writer:
             self.observe(turn.writes)
             self._rows -= turn.rows
             self._row_bytes = (self._row_bytes + turn.batch.bytes / turn.rows) / 2
+        reach("before anyone is told")
         for done in turn.dones:
             try:
                 done()
+                reach("one of a commit is told")
             except Exception:  # noqa: BLE001  recorded; the others must hear of it all the same
                 _LOG.exception("a callback after a commit failed")
         if turn.chore is not None and not turn.chore.answer.done():
@@ -317,6 +323,10 @@ class Writer:
 
 def _unobserved(writes: float) -> None:
     """Nobody wants to know the size of commits."""
+
+
+def _untold() -> None:
+    """Nobody wants to know that the disk is full."""
 
 
 def _rows(write: Write) -> int:

@@ -58,7 +58,7 @@ async def offer(
     )
     # Asked before it happens: afterwards `state` may be another.
     engine = world.engine
-    judged = list(decisions(event, engine.intake.router, engine.around, []))
+    judged = list(decisions(event, engine.intake.router, engine.around, [], {}))
     receipt = (await world.offer(instance, received))[0]
     states = {row.id: row for row in await world.executions()}
     skipped = {

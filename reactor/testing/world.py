@@ -213,6 +213,9 @@ class World:
         """When something is due next; what was due and waits for a slot is not due again."""
         now_ms = self.clock.now_ms()
         times = [due_ms for due_ms, _ in await self.store.due(end_ms, limit=MOST_TURNS)]
+        frozen = self.engine.intake.router.frozen
+        gates = await self.store.gates.due(end_ms, frozen=frozen, limit=MOST_TURNS)
+        times += [due_ms for due_ms, _ in gates]
         if (secs := self.engine.next_turn_secs()) is not None:
             times.append(now_ms + max(1, round(secs * 1000)))
         times += self._sleepers.times()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 
+from reactor.failpoints import reach
 from reactor.model.http import Reply
 from reactor.web.address import Proxies, certified, plain
 from reactor.web.reading import BODY, HEAD, IDLE, Exchange, Limits, Reader
@@ -191,6 +192,7 @@ class Connection(asyncio.Protocol):
         self._current = exchange
         exchange.finish = self._finish
         head, request = exchange.head, exchange.request
+        reach("a request is read")
         if exchange.reply is not None:
             exchange.respond(exchange.reply)
         elif self._floor.draining or head is None or head.served is None or request is None:
@@ -211,6 +213,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(
             render(reply, floor.date, exchange.extra, keep=keep, with_body=exchange.with_body)
         )
+        reach("after an answer")
         if not keep:
             self._close(linger=exchange.linger)
             return

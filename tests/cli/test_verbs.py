@@ -204,7 +204,6 @@ def test_backup_writes_where_it_was_called(ask, tmp_path):
         (["state", "set", "a", "text"], 2, "a text needs quotes"),
         (["sources", "reset", "nope", "--to", "latest"], 4, "no source is called 'nope'"),
         (["backup", "/"], 2, "/ exists"),
-        (["doctor", "--failpoints"], 2, "not built yet"),
     ],
 )  # fmt: skip
 def test_a_refusal_is_one_line_and_a_code(ask, arguments, code, words):

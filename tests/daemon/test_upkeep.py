@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
-from reactor.daemon.upkeep import Upkeep
+from reactor.daemon.upkeep import CHECK_FIRST, Upkeep
 from reactor.settings import load_settings
 from reactor.store.sqlite import open_sqlite
 from reactor.testing import HandClock, World
@@ -116,3 +117,36 @@ async def test_events_that_nobody_wanted_are_written_down(tmp_path: Path) -> Non
         await world.engine.desk.settled()
 
         assert await world.store.history.event(receipt.unwanted) is not None
+
+
+async def test_a_damaged_store_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Half a minute after the start, and then daily, the store is looked over."""
+    async with served(tmp_path) as (world, upkeep):
+        for number in range(200):
+            await world.emit("work", {"bad": False, "fill": str(number) * 500})
+        world.store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        world.store._connection.execute("PRAGMA shrink_memory")  # so that it reads the disk
+        damage(tmp_path / "reactor.db")
+        waits = iter(range(CHECK_FIRST))
+
+        async def wait(secs: float) -> None:
+            if next(waits, None) is None:
+                raise EndOfTime
+
+        with pytest.raises(EndOfTime):
+            await upkeep.run(wait)
+
+    assert [record.message for record in caplog.records if record.name == "reactor.upkeep"] == [
+        "the store is damaged: make a backup and restore a good one"
+    ]
+
+
+class EndOfTime(Exception):
+    """The test has seen enough."""
+
+
+def damage(database: Path) -> None:
+    """Overwrite what stands in the middle of a file."""
+    with database.open("r+b") as file:
+        file.seek(database.stat().st_size // 2 // 4096 * 4096)
+        file.write(b"\xa5" * 4096)

@@ -67,7 +67,7 @@ class Lives:
 
     async def steps(self, opened: Open) -> dict[str, dict[str, Any]]:
         """What the journal says of each finished step, by its id, with `@round` in a loop."""
-        flow = await self.engine.desk.version(opened.execution.version)
+        flow = await self.engine.versions.find(opened.execution.version)
         ids = {step.path: step.id for step in steps_of(flow)}
         found = {}
         for entry in opened.journal:

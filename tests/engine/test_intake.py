@@ -1,6 +1,7 @@
 """How events get in: once for each identity, on disk before anyone is answered, or refused."""
 
 import asyncio
+import errno
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactor.engine.intake import Limits
-from reactor.errors import Overloaded
+from reactor.errors import Overloaded, StorageFailed
 from reactor.model.event import Receipt, Received
 from reactor.store import Query
-from reactor.store.sqlite import open_memory
-from reactor.testing import World
+from reactor.store.sqlite import open_memory, open_sqlite
+from reactor.testing import HandClock, World
 from tests.engine.lives import Lives
 from tests.engine.probe import Probe
 
@@ -231,4 +232,41 @@ async def test_a_whole_batch_is_one_commit():
 
         assert commits.count("after the commit") == 1
         assert await world.states() == ["ok"] * 10
+    await store.close(clean=True)
+
+
+async def test_who_will_not_wait_hears_that_the_disk_is_full(tmp_path):
+    """A request under way is answered; its event is stored once there is room, and runs once."""
+    room = [True]
+
+    def failpoint(place: str) -> None:
+        if place == "before the commit" and not room[0]:
+            raise OSError(errno.ENOSPC, "no room")
+
+    clock = HandClock()
+    store = await open_sqlite(
+        tmp_path, on_failure=print, clock=clock, threads=False, failpoint=failpoint
+    )
+    flow = "flow: one\nwhen: {event: {type: go}}\ndo: [log: hi]\n"
+    async with World(flow, store=store, clock=clock) as world:
+        room[0] = False
+        heard = asyncio.get_running_loop().create_future()
+        answers: list[Any] = []
+        emitter = world.engine.emitter("event")
+        emitter.nowait(Received(data=None, type="go"), answers.append)
+
+        def stalled() -> None:
+            world.engine.intake.stall()
+            if not heard.done():
+                heard.set_result(None)
+
+        store.when_stalled(stalled)
+
+        await asyncio.wait_for(heard, 10)
+        room[0] = True
+        await world.engine.desk.settled()
+        await world.settle()
+
+        assert [type(answer) for answer in answers] == [StorageFailed]
+        assert await world.states() == ["ok"]
     await store.close(clean=True)

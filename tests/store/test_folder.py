@@ -1,5 +1,6 @@
 """The state folder: whose it is, what is in it, and what a bad one says."""
 
+import re
 import sqlite3
 import stat
 
@@ -167,6 +168,33 @@ def test_migrations_run_in_order_after_a_copy():
     version = database.execute("PRAGMA user_version").fetchone()
     database.close()
     assert (rows, version, told) == ([(1, 2, None)], (3,), [1, 2])
+
+
+def test_a_store_of_the_first_version_comes_to_the_newest_schema():
+    """Migrated or made anew, the tables and indexes are the same."""
+    new, old = (sqlite3.connect(":memory:", isolation_level=None) for _ in range(2))
+    migrate(new)
+    migrate(old)
+    for table in ("gates", "held", "taken", "judged"):
+        old.execute(f"DROP TABLE {table}")
+    old.executescript(
+        "DROP INDEX executions_due; CREATE INDEX executions_due ON executions (due_ms)"
+        " WHERE state = 2 AND due_ms IS NOT NULL; PRAGMA user_version = 1;"
+    )
+
+    migrate(old)
+
+    made, migrated = (
+        {
+            name: re.sub(r"\s*--.*|\s+", " ", sql)
+            for name, sql in database.execute("SELECT name, sql FROM sqlite_master")
+            if sql is not None
+        }
+        for database in (new, old)
+    )
+    new.close()
+    old.close()
+    assert migrated == made
 
 
 def test_a_migration_that_fails_changes_nothing():

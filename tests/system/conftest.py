@@ -144,7 +144,7 @@ class Daemon:
 
         return eventually(look, f"{execution} ends")
 
-    def at_rest(self) -> None:
+    def at_rest(self, secs: float = 60) -> None:
         """Wait until nothing is open."""
         words = ("queued", "running", "waiting")
 
@@ -152,7 +152,7 @@ class Daemon:
             flows = self.api.get("flows")["items"]
             return not any(flow["executions"].get(word) for flow in flows for word in words)
 
-        eventually(rests, "everything ends", 60)
+        eventually(rests, "everything ends", secs)
 
     def lines(self, event: str | None = None) -> list[Any]:
         """Log lines of all lives, or those with this message."""

@@ -28,6 +28,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from reactor.connectors.mqtt.config import Address, Server, address_of
 from reactor.errors import SourceFailed
+from reactor.plugin.cancelling import heed_cancellation
 from reactor.plugin.reach import Tls, tls_context, why
 
 ANSWER_SECS = 5.0
@@ -119,7 +120,7 @@ class Session(aiomqtt.Client):
         except (aiomqtt.MqttError, OSError) as error:
             raise failed(error, self.address) from error
         self._disconnected.add_done_callback(lambda _: self._news.set())
-        raise_if_cancelled()
+        heed_cancellation()
 
     async def close(self) -> None:
         """Say goodbye if anybody listens."""
@@ -165,7 +166,7 @@ class Session(aiomqtt.Client):
         else:
             asked = [(one.topic, one.qos) for one in wanted]
         answers: Sequence[Any] = await self.subscribe(asked)
-        raise_if_cancelled()
+        heed_cancellation()
         for one, answer in zip(wanted, answers, strict=False):
             code = answer.value if isinstance(answer, ReasonCode) else answer
             if code >= 128:
@@ -175,7 +176,7 @@ class Session(aiomqtt.Client):
         """Unsubscribe from what an earlier life asked for."""
         if topics and self.session_present:
             await self.unsubscribe(list(topics))
-            raise_if_cancelled()
+            heed_cancellation()
 
     async def send(self, topic: str, payload: bytes, *, qos: int, retain: bool, user: Any) -> None:
         """Publish, and wait for the broker's word where QoS asks for it."""
@@ -264,13 +265,6 @@ async def session(server: Server, **given: Any) -> AsyncIterator[Session]:
 def will_of(topic: str, text: str, qos: int, *, retain: bool) -> aiomqtt.Will:
     """What the broker publishes when we vanish."""
     return aiomqtt.Will(topic, text, qos=qos, retain=retain)
-
-
-def raise_if_cancelled() -> None:
-    """The library's `wait_for` may lose a cancellation that comes together with an answer."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def failed(error: BaseException, address: Address) -> SourceFailed:

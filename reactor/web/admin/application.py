@@ -14,15 +14,12 @@ import msgspec
 from aiohttp import web
 
 from reactor.errors import Denied, Overloaded, ReactorError, UsageError
+from reactor.web.admin.asked import Access, Call, Endpoint, Question
 from reactor.web.admin.endpoints import (
     DOCUMENT,
     PREFIX,
     QUESTIONS,
     STREAM,
-    Access,
-    Call,
-    Endpoint,
-    Question,
 )
 from reactor.web.admin.live import Live
 from reactor.web.admin.openapi import document

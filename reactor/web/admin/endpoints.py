@@ -1,19 +1,17 @@
 """The one table of the API: method, path, what is asked and answered, and who answers."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
-from reactor.clock import Clock, instant
+from reactor.clock import instant
 from reactor.errors import NotFound, UsageError
 from reactor.ids import id_ms, id_text, parse_id
-from reactor.store import History, Query
+from reactor.store import Query
 from reactor.units import parse_duration
 from reactor.web.admin import approving, wire
+from reactor.web.admin.asked import Access, Call, Endpoint, Question
 from reactor.web.admin.choosing import chosen, cursor, page, since
-from reactor.web.admin.control import Control
 from reactor.web.admin.views import (
     dead_shown,
     dead_view,
@@ -24,50 +22,6 @@ from reactor.web.admin.views import (
 )
 
 PREFIX = "/api/v1"
-
-
-class Access(Struct, frozen=True):
-    """What an endpoint may ask: the running daemon, what is stored, the time."""
-
-    control: Control
-    history: History
-    clock: Clock
-
-
-class Call(Struct, frozen=True):
-    """One request, decoded: the names in its path, its query, its body, and who asks."""
-
-    names: Mapping[str, str]
-    query: Any = None
-    body: Any = None
-    caller: str = ""
-
-
-class Endpoint(Struct, frozen=True, kw_only=True):
-    """One method of one path below the prefix.
-
-    `query` and `body` are the structs that are asked for; a body whose fields all have defaults
-    may be left out. `answers` is a struct, or the media type of a text.
-    """
-
-    method: str
-    path: str
-    about: str
-    answers: Any
-    query: Any = None
-    body: Any = None
-
-    @property
-    def name(self) -> str:
-        """What client generators call it: `get_flows`, `post_flows_flow_pause`."""
-        words = self.path.strip("/").replace(".", "_").replace("{", "").replace("}", "")
-        return "_".join([self.method.lower(), *words.split("/")])
-
-
-class Question(Endpoint, frozen=True, kw_only=True):
-    """An endpoint with one answer."""
-
-    answer: Callable[[Access, Call], Awaitable[Any]]
 
 
 async def status(access: Access, call: Call) -> wire.Ready:

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from reactor.web.admin.endpoints import ALL, PREFIX, Endpoint
+from reactor.web.admin.asked import Endpoint
+from reactor.web.admin.endpoints import ALL, PREFIX
 from reactor.web.admin.wire import Happening, ProblemDetails
 
 _REFERENCE = "#/components/schemas/{name}"

@@ -75,6 +75,6 @@ def _library() -> tuple[Any, Any, Any]:
     from aiohttp import web
 
     from reactor.web.admin.application import application
-    from reactor.web.admin.endpoints import Access
+    from reactor.web.admin.asked import Access
 
     return web, application, Access

@@ -14,6 +14,7 @@ from reactor.ids import id_text
 from reactor.model.event import Event, Receipt, Started
 from reactor.model.execution import Entry, Execution, Failure, State
 from reactor.store import Dead, Open, Query, Unwanted
+from reactor.store.gated import Judged
 from reactor.web.admin.approving import ApprovalView
 from reactor.web.admin.server import api_socket, serve_api
 from reactor.web.admin.wire import (
@@ -146,6 +147,9 @@ class Rows:
 
     async def event(self, id_: int) -> Event | None:
         return self.all_events.get(id_)
+
+    async def judged(self, event: int) -> list[Judged]:
+        return []
 
     async def unwanted(self, id_: int) -> Unwanted | None:
         return None

@@ -1,0 +1,1 @@
+"""Kafka: records that start flows, and records that flows send."""
