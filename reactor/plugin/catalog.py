@@ -69,7 +69,6 @@ CONNECTIONS: Mapping[str, str] = {
 }
 # Words of the language that this build does not have yet; the loader says so.
 LATER_SOURCES = frozenset({"mysql", "grpc"})
-LATER_ACTIONS = frozenset[str]()
 
 
 class Catalog:
@@ -109,7 +108,7 @@ class Catalog:
 
     def later(self, kind: Literal["source", "action"], word: str) -> bool:
         """Whether the language has the word but this build does not."""
-        return word in (LATER_SOURCES if kind == "source" else LATER_ACTIONS)
+        return kind == "source" and word in LATER_SOURCES
 
     def nearest(self, kind: Literal["source", "action"], word: str) -> str | None:
         """The word that was probably meant."""

@@ -230,7 +230,7 @@ def test_describe_for_programs():
 
 
 @pytest.mark.parametrize(
-    ("word", "hint"), [("htp", "did you mean http?"), ("kafka", "not built yet")]
+    ("word", "hint"), [("htp", "did you mean http?"), ("grpc", "not built yet")]
 )
 def test_an_unknown_word_is_exit_4(word, hint):
     """A wrong word is met with the nearest, a later one with its truth."""

@@ -2,10 +2,8 @@
 
 from reactor.model.execution import State
 from reactor.store import End, Version, Write
-from reactor.store.boot import connect
 from reactor.store.hearing import Heard, Wait
-from reactor.store.sqlite import open_sqlite
-from tests.store.made import START_MS, an_event, an_id, refuse, started, stored
+from tests.store.made import START_MS, an_event, an_id, started, stored
 
 NAME, OTHER = "orders\tabc", "orders\tdef"
 
@@ -82,20 +80,3 @@ async def test_versions_that_wait_are_known_while_something_of_them_is_open(stor
     assert (pinned, is_open) == (["v1"], True)
     assert await store.ears.pinned() == []
     assert await store.ears.any_open("other") is False
-
-
-async def test_a_store_of_before_gets_its_tables(tmp_path, clock):
-    """One that was made without them is brought forward, and what it holds is there."""
-    store = await open_sqlite(tmp_path / "state", on_failure=refuse, clock=clock, threads=False)
-    await stored(store, started(an_id(1)))
-    await store.close(clean=True)
-    database = connect(str(tmp_path / "state" / "reactor.db"))
-    database.executescript("DROP TABLE waits; DROP TABLE heard; PRAGMA user_version = 1")
-    database.close()
-
-    again = await open_sqlite(tmp_path / "state", on_failure=refuse, clock=clock, threads=False)
-    await stored(again, Write(waits=[Wait(NAME, "[1]", an_id(1), "do.0")]))
-
-    assert again.ears.waiting(NAME, "[1]") == [an_id(1)]
-    assert [one.execution.id for one in await again.load([an_id(1)])] == [an_id(1)]
-    await again.close(clean=True)

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 import stat
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -18,6 +19,8 @@ from tests.store.made import an_entry, an_event, an_id, refuse, started, stored
 
 ONE, TWO = an_id(1), an_id(2)
 LARGE = {"text": "x" * (2 << 20), "raw": b"\x00" * 10}
+
+FIRST_SCHEMA = Path(__file__).parents[1] / "proof" / "schemas" / "1.sql"
 
 
 @pytest.fixture(params=[False, True], ids=["inline", "threaded"])
@@ -174,13 +177,7 @@ def test_a_store_of_the_first_version_comes_to_the_newest_schema():
     """Migrated or made anew, the tables and indexes are the same."""
     new, old = (sqlite3.connect(":memory:", isolation_level=None) for _ in range(2))
     migrate(new)
-    migrate(old)
-    for table in ("gates", "held", "taken", "judged"):
-        old.execute(f"DROP TABLE {table}")
-    old.executescript(
-        "DROP INDEX executions_due; CREATE INDEX executions_due ON executions (due_ms)"
-        " WHERE state = 2 AND due_ms IS NOT NULL; PRAGMA user_version = 1;"
-    )
+    old.executescript(FIRST_SCHEMA.read_text())
 
     migrate(old)
 
