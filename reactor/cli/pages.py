@@ -30,6 +30,7 @@ ORDER = (
     "run",
     "files",
     "testing",
+    "cookbook",
     "kafka",
     "nats",
     "redis",

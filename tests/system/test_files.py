@@ -44,7 +44,7 @@ def started(daemon: Any, least: int) -> bool:
 
 def test_the_sample_flow_files_away_what_is_dropped(daemon: Any) -> None:
     """It waits for a folder that is not there yet, reads, logs and moves."""
-    daemon.flow("inbox", (FLOWS / "inbox.yaml").read_text())
+    daemon.flow("inbox", (FLOWS / "server" / "inbox.yaml").read_text())
     daemon.start()
     assert [source["state"] for source in daemon.api.get("sources")["items"]] == ["up"]
 
