@@ -134,7 +134,7 @@ class Running:
 
     async def _run(self) -> None:
         world = self.world
-        given: dict[str, Any] = {"routes": None, "files": None, "shared": None}
+        given: dict[str, Any] = {"routes": None, "files": None, "shared": None, "network": None}
         context = Context(
             instance=self.instance,
             clock=SystemClock(),
