@@ -38,7 +38,7 @@ PULLS = {
     "reactor.connectors.schedule.source": {"apscheduler"},
 }
 # Sources that run; the others are the engine's own.
-RUN = {"http", "file", "schedule", "poll", "exec", "redis", "mqtt", "sql", "postgres"}
+RUN = {"http", "file", "schedule", "poll", "exec", "redis", "mqtt", "sql", "postgres", "mysql"}
 
 
 def spec_of(kind: Any, word: str) -> Spec:

@@ -17,6 +17,7 @@ SOURCES: Mapping[str, str] = {
     "exec": "reactor.connectors.exec",
     "sql": "reactor.connectors.sql.polling",
     "postgres": "reactor.connectors.sql.changes",
+    "mysql": "reactor.connectors.sql.binlog.source",
     "redis": "reactor.connectors.redis.source",
     "mqtt": "reactor.connectors.mqtt.source",
     "call": "reactor.connectors.own",
@@ -64,7 +65,6 @@ LATER_SOURCES = frozenset(
     [
         "kafka",
         "nats",
-        "mysql",
         "join",
         "grpc",
     ]
