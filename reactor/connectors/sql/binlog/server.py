@@ -37,6 +37,8 @@ _NEEDED = {
     "binlog_transaction_compression": "OFF",
     "binlog_row_value_options": "",
 }
+# Words of both servers for a place from which they cannot go on.
+_GONE = re.compile(r"purged|GTID|not in the", re.IGNORECASE)
 
 
 class Table(Struct, frozen=True):

@@ -128,10 +128,7 @@ class Tap:
         try:
             stream = self._stream()
             while not self._stopping:
-                with translated():
-                    event = stream.fetchone()
-                if event is None:
-                    raise DatabaseFailed("the server has ended its log", transient=True)
+                event = _next(stream)
                 for message in self._read(event):
                     self._put(message)
         except ReactorError as error:
@@ -190,8 +187,9 @@ class Tap:
         if len(self._lines) >= 2 or self._stopping:
             # It would begin anew where it first began.
             raise DatabaseFailed("the connection was lost, or silent for too long", transient=True)
-        settings.pop("db", None)
-        settings.pop("cursorclass", None)
+        # The library's old name for it, of which the driver warns.
+        if (name := settings.pop("db", None)) is not None:
+            settings["database"] = name
         line = pymysql.connect(
             **{
                 **self._options,
@@ -270,3 +268,16 @@ class Tap:
         key = event.primary_key
         names = (key,) if isinstance(key, str) else tuple(key)
         return Rows(op, table, names if key else table.key, found, event.event_size)
+
+
+def _next(stream: Any) -> Any:
+    import pymysql
+
+    try:
+        event = stream.fetchone()
+    except (pymysql.MySQLError, OSError):
+        with translated():
+            raise
+    if event is None:
+        raise DatabaseFailed("the server has ended its log", transient=True)
+    return event
