@@ -58,13 +58,18 @@ class MysqlSession:
         def connect() -> None:
             with translated():
                 self._connection = pymysql.connect(
-                    charset="utf8mb4",
-                    connect_timeout=_CONNECT_SECS,
-                    autocommit=True,
-                    conv=_conversions(),
-                    init_command="SET time_zone = '+00:00'",
-                    **options,
+                    **{
+                        **options,
+                        "charset": "utf8mb4",
+                        "connect_timeout": _CONNECT_SECS,
+                        # Who takes the connection and says nothing is given up as well.
+                        "read_timeout": _CONNECT_SECS,
+                        "autocommit": True,
+                        "conv": _conversions(),
+                        "init_command": "SET time_zone = '+00:00'",
+                    }
                 )
+                self._connection._read_timeout = options.get("read_timeout")  # noqa: SLF001
 
         await self._work(connect)
 

@@ -42,6 +42,7 @@ MOST_BYTES = 16 << 20
 _BATCH = 500
 # So often the position moves while our tables are idle.
 _KEEP_MS = 10_000
+_ANSWER_SECS = 60
 _TRUNCATE = re.compile(
     r"(?:/\*.*?\*/\s*)*truncate\s+(?:table\s+)?"
     r"(?:(?:`(?P<s1>[^`]+)`|(?P<s2>\w+))\s*\.\s*)?(?:`(?P<t1>[^`]+)`|(?P<t2>\w+))",
@@ -64,10 +65,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
 async def follow(wanted: Wanted, emit: Emit, context: SourceContext) -> None:
     """Run until cancelled; raises `DatabaseFailed`, or `SourceFailed` where the log is gone."""
     async with AsyncExitStack() as stack:
-        session = await wanted.database.connect()
+        options = wanted.database.options
+        session = await MysqlDatabase({**options, "read_timeout": _ANSWER_SECS}).connect()
         stack.push_async_callback(session.close)
         server = await check(session)
-        schema = wanted.database.options.get("database")
+        schema = options.get("database")
         tables = [await find_table(session, name, schema) for name in wanted.tables]
         mark = await _begin(
             wanted, tables, session=session, mariadb=server.mariadb, emit=emit, context=context
@@ -75,7 +77,7 @@ async def follow(wanted: Wanted, emit: Emit, context: SourceContext) -> None:
         await session.close()
         at = mark["gtid"]
         tap = Tap(
-            wanted.database.options,
+            options,
             tables,
             at,
             mariadb=server.mariadb,
@@ -183,10 +185,13 @@ class Follower:
 
     async def run(self) -> None:
         """Read and store; ends by an error only."""
-        self._context.up("following")
+        following = False
         while True:
             message = self._tap.take()
             if message is not None:
+                if not following and not isinstance(message, Failed):
+                    self._context.up("following")
+                    following = True
                 await self._read(message)
             else:
                 if self._whole:

@@ -58,7 +58,7 @@ class Ended(Struct, frozen=True):
 
 
 class Beat(Struct, frozen=True):
-    """The server has sent all there is."""
+    """The server lives, and is between two transactions."""
 
 
 class Failed(Struct, frozen=True):
@@ -168,6 +168,7 @@ class Tap:
                 event.XidEvent,
                 event.XAPrepareEvent,
                 event.QueryEvent,
+                event.FormatDescriptionEvent,
                 event.HeartbeatLogEvent,
                 event.NotImplementedEvent,
                 row_event.TableMapEvent,
@@ -211,7 +212,8 @@ class Tap:
             return [Ended()]
         if kind == "QueryEvent":
             return self._said(event)
-        if kind == "HeartbeatLogEvent":
+        # The other one is the first thing of each log: the server takes our place.
+        if kind in ("HeartbeatLogEvent", "FormatDescriptionEvent"):
             return [Beat()]
         if kind == "NotImplementedEvent":
             if event.event_type in _UNREADABLE:
