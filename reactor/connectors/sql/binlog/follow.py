@@ -264,7 +264,7 @@ class Follower:
         self._index += 1
         if op not in self._ops or (self._gtid == self._mark[0] and self._index <= self._mark[1]):
             return  # not wanted, or stored before we were started
-        row = old if new is None else new
+        row = {**(old or {}), **(new or {})}
         self._pending.append(
             Received(
                 data={

@@ -46,7 +46,10 @@ class MysqlDone:
 
 def done(text: str, *, mariadb: bool) -> Done:
     """What a text says; ValueError if it is no place."""
-    return MariadbDone(text) if mariadb else MysqlDone(text)
+    try:
+        return MariadbDone(text) if mariadb else MysqlDone(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no GTID") from error
 
 
 def _domain(gtid: str) -> int:

@@ -1,6 +1,7 @@
 """The binary log, read in a thread of its own: few messages wait here, the rest at the server."""
 
 import asyncio
+import logging
 import re
 import socket
 from collections.abc import Mapping, Sequence
@@ -151,6 +152,8 @@ class Tap:
     def _stream(self) -> Any:
         from pymysqlreplication import BinLogStreamReader, event, row_event
 
+        # It warns that it connects anew, which we do not let it.
+        logging.getLogger("pymysqlreplication").setLevel(logging.ERROR)
         return BinLogStreamReader(
             connection_settings={"charset": "utf8mb4"},
             pymysql_wrapper=self._connect,

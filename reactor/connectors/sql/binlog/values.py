@@ -74,7 +74,7 @@ def _parser(column: Any, type_: str) -> Parse | None:
         FIELD_TYPE.TIME2: lambda value: _time(value, column.fsp),
         FIELD_TYPE.DATETIME2: lambda value: _datetime(value, column.fsp),
         FIELD_TYPE.SET: lambda value: ",".join(one for one in column.set_values if one in value),
-        FIELD_TYPE.JSON: _json,
+        FIELD_TYPE.JSON: json_value,
     }
     if kind in fixed:
         return fixed[kind]
@@ -130,13 +130,14 @@ def _time(value: timedelta, digits: int) -> str:
     return f"{text}.{part:06}"[: len(text) + 1 + digits] if digits else text
 
 
-def _json(value: Any) -> Any:
+def json_value(value: Any) -> Any:
+    """MySQL's JSON, in which the library leaves texts as bytes."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     if isinstance(value, dict):
-        return {_json(name): _json(one) for name, one in value.items()}
+        return {json_value(name): json_value(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_json(one) for one in value]
+        return [json_value(one) for one in value]
     return value
 
 
