@@ -39,8 +39,9 @@ PULLS = {
 }
 # Sources that run; the others are the engine's own.
 RUN = {
-    "http", "file", "schedule", "poll", "exec", "kafka", "nats", "redis", "mqtt", "sql", "postgres"
-}  # fmt: skip
+    *("http", "file", "schedule", "poll", "exec", "kafka", "nats", "redis", "mqtt"),
+    *("sql", "postgres", "mysql"),
+}
 
 
 def spec_of(kind: Any, word: str) -> Spec:

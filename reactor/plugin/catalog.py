@@ -19,6 +19,7 @@ SOURCES: Mapping[str, str] = {
     "postgres": "reactor.connectors.sql.changes",
     "kafka": "reactor.connectors.kafka.source",
     "nats": "reactor.connectors.nats.source",
+    "mysql": "reactor.connectors.sql.binlog.source",
     "redis": "reactor.connectors.redis.source",
     "mqtt": "reactor.connectors.mqtt.source",
     "call": "reactor.connectors.own",
@@ -68,7 +69,7 @@ CONNECTIONS: Mapping[str, str] = {
     "nats": "reactor.connectors.nats.source",
 }
 # Words of the language that this build does not have yet; the loader says so.
-LATER_SOURCES = frozenset({"mysql", "grpc"})
+LATER_SOURCES = frozenset({"grpc"})
 
 
 class Catalog:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from reactor.connectors.sql.binlog.server import look
 from reactor.connectors.sql.database import Session
 from reactor.connectors.sql.dsn import FORMS, database
 from reactor.errors import DatabaseFailed, SourceFailed
@@ -43,17 +44,26 @@ async def sql(config: Sql) -> str:
             try:
                 if place.kind == "postgres":
                     return await _postgres(session)
-                return await _other(session, place.kind)
+                if place.kind == "mysql":
+                    return await _mysql(session)
+                return await _sqlite(session)
             finally:
                 await session.close()
     except DatabaseFailed as error:
         raise SourceFailed(str(error)) from error
 
 
-async def _other(session: Session, kind: str) -> str:
-    asked = "select sqlite_version() as is_" if kind == "sqlite" else "select version() as is_"
-    (found,) = await session.query(asked, max_rows=1)
-    return f"{kind} answers: version {found['is_']}"
+async def _sqlite(session: Session) -> str:
+    (found,) = await session.query("select sqlite_version() as is_", max_rows=1)
+    return f"sqlite answers: version {found['is_']}"
+
+
+async def _mysql(session: Session) -> str:
+    """What answers; then what the `mysql` source would need, with the SQL that gives it."""
+    server = await look(session)
+    needs = "; ".join(server.lacks)
+    ready = f"the mysql trigger needs {needs}" if needs else "ready for the mysql trigger"
+    return f"mysql answers: version {server.version}; {ready}"
 
 
 async def _postgres(session: Session) -> str:

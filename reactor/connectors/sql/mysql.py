@@ -31,13 +31,13 @@ class MysqlDatabase:
     kind: Kind = "mysql"
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._options = options
+        self.options = options
 
     async def connect(self) -> "MysqlSession":
         """A new session."""
         session = MysqlSession()
         try:
-            await session.open(self._options)
+            await session.open(self.options)
         except BaseException:
             await session.close()
             raise
@@ -56,15 +56,20 @@ class MysqlSession:
         import pymysql
 
         def connect() -> None:
-            with _translated():
+            with translated():
                 self._connection = pymysql.connect(
-                    charset="utf8mb4",
-                    connect_timeout=_CONNECT_SECS,
-                    autocommit=True,
-                    conv=_conversions(),
-                    init_command="SET time_zone = '+00:00'",
-                    **options,
+                    **{
+                        **options,
+                        "charset": "utf8mb4",
+                        "connect_timeout": _CONNECT_SECS,
+                        # Who takes the connection and says nothing is given up as well.
+                        "read_timeout": _CONNECT_SECS,
+                        "autocommit": True,
+                        "conv": _conversions(),
+                        "init_command": "SET time_zone = '+00:00'",
+                    }
                 )
+                self._connection._read_timeout = options.get("read_timeout")  # noqa: SLF001
 
         await self._work(connect)
 
@@ -72,7 +77,7 @@ class MysqlSession:
         """The rows of a statement."""
 
         def read() -> list[Row]:
-            with _translated(), self._reading(sql, params) as cursor:
+            with translated(), self._reading(sql, params) as cursor:
                 return list(cursor.fetchmany(max_rows + 1))
 
         return await self._work(read)
@@ -84,11 +89,11 @@ class MysqlSession:
         with ExitStack() as stack:
 
             def begin() -> Any:
-                with _translated():
+                with translated():
                     return stack.enter_context(self._reading(sql, params))
 
             def page() -> list[Row]:
-                with _translated():
+                with translated():
                     return list(cursor.fetchmany(size))
 
             cursor = await self._work(begin)
@@ -99,7 +104,7 @@ class MysqlSession:
         """Run a statement."""
 
         def run() -> int:
-            with _translated(), self._connection.cursor() as cursor:
+            with translated(), self._connection.cursor() as cursor:
                 return int(cursor.execute(*_bound(sql, params)))
 
         return await self._work(run)
@@ -108,7 +113,7 @@ class MysqlSession:
         """Run a statement for each row; pymysql makes long inserts of them."""
 
         def run() -> None:
-            with _translated(), self._connection.cursor() as cursor:
+            with translated(), self._connection.cursor() as cursor:
                 text, _ = _bound(sql, rows[0] if rows else ())
                 cursor.executemany(text, [_arranged(sql, row) for row in rows])
 
@@ -215,7 +220,8 @@ def _conversions() -> Mapping[Any, Any]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Errors of the driver as `DatabaseFailed`."""
     import pymysql
 
     try:

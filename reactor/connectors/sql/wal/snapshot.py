@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
+from reactor.connectors.sql.database import Kind, Session
 from reactor.connectors.sql.postgresql import PostgresSession
+from reactor.connectors.sql.statements import column
 from reactor.connectors.sql.wal.messages import key_of, lsn_text
 from reactor.connectors.sql.wal.tables import Lookup, Table
 from reactor.model.event import Received
@@ -47,20 +49,49 @@ async def tell_rows(
         for table in tables:
             name = f"{table.schema}.{table.name}"
             if places.get(name) != DONE:
-                await _tell_table(session, table, emit, context, after=places.get(name), lsn=lsn)
+                fields = {"lsn": lsn_text(lsn), "xid": None, "committed": None}
+                await tell_table(
+                    session, table, emit, context, after=places.get(name), fields=fields
+                )
 
 
-async def _tell_table(
-    session: PostgresSession,
-    table: Table,
+class Told(Protocol):
+    """A table whose rows are told."""
+
+    @property
+    def schema(self) -> str:
+        """What the table belongs to."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name there."""
+        ...
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns of its primary key."""
+        ...
+
+    @property
+    def quoted(self) -> str:
+        """Its whole name in SQL."""
+        ...
+
+
+async def tell_table(
+    session: Session,
+    table: Told,
     emit: Emit,
     context: SourceContext,
     *,
     after: Sequence[Any] | None,
-    lsn: int,
+    fields: dict[str, Any],
+    kind: Kind = "postgres",
 ) -> None:
+    """Emit the rows of a table, those behind a key; each page keeps how far it got."""
     name = f"{table.schema}.{table.name}"
-    keys = ", ".join('"' + column.replace('"', '""') + '"' for column in table.key)
+    keys = ", ".join(column(each, kind) for each in table.key)
     text, params = f"select * from {table.quoted}", list[Any]()  # noqa: S608
     if keys:
         if after is not None:
@@ -70,7 +101,7 @@ async def _tell_table(
         text += f" order by {keys}"
     async with aclosing(session.pages(text, params, _PAGE)) as pages:
         async for page in pages:
-            last = [page[-1][column] for column in table.key] or None
+            last = [page[-1][each] for each in table.key] or None
             batch = [
                 Received(
                     data={
@@ -81,7 +112,7 @@ async def _tell_table(
                         "new": row,
                     },
                     key=key_of(name, table.key, row),
-                    fields={"lsn": lsn_text(lsn), "xid": None, "committed": None},
+                    fields=fields,
                     places={name: last} if row is page[-1] and last else {},
                 )
                 for row in page
