@@ -152,7 +152,11 @@ async def latest(session: Session, *, mariadb: bool) -> str:
     """The place of the present."""
     name = "gtid_binlog_pos" if mariadb else "gtid_executed"
     (row,) = await session.query(f"select @@global.{name} as gtid", max_rows=1)
-    return str(row["gtid"] or "").replace("\n", "")
+    found = str(row["gtid"] or "").replace("\n", "")
+    if not found and not mariadb:
+        # The library takes no place for the present, which is later than the snapshot.
+        raise DatabaseFailed("gtid_executed is empty: any transaction will fill it")
+    return found
 
 
 def explained(error: DatabaseFailed, at: str) -> DatabaseFailed | SourceFailed:

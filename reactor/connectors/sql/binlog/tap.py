@@ -22,7 +22,7 @@ _BEAT_SECS = 5
 SILENCE_SECS = 15
 _CONNECT_SECS = 8
 _WAITING = 64
-_END_SECS = 2.0
+_END_SECS = 0.5
 # MariaDB: the transaction is one statement, and nothing says that it ends.
 _STANDALONE = 1
 # Compressed forms of what we need, by the numbers that the servers give them.
