@@ -235,17 +235,21 @@ class Supervisor:
 
 
 async def _failure_of(run: Run) -> BaseException:
-    """Run a source until it ends by itself, and why it did; our own cancellation passes through."""
-    task = asyncio.current_task()
-    failure: BaseException = SourceFailed("the source ended by itself")
-    try:
-        await run()
-    except asyncio.CancelledError as error:
-        # Some libraries raise it although nobody cancelled them.
-        failure = SourceFailed("the source was cancelled from inside")
-        failure.__cause__ = error
-    except Exception as error:  # noqa: BLE001 -- the task's root: it is recorded as the state
-        failure = error
-    if task is not None and task.cancelling():
+    """Run a source until it ends by itself, and why it did; our own cancellation passes through.
+
+    It has a task of its own: a `TaskGroup` of Python 3.11 may leave its task marked as cancelled
+    although only a child of it failed.
+    """
+    work = asyncio.ensure_future(run())
+    cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError:
+            cancelled = True
+            work.cancel()
+    if cancelled:
         raise asyncio.CancelledError
-    return failure
+    if work.cancelled():  # some libraries raise it although nobody cancelled them
+        return SourceFailed("the source was cancelled from inside")
+    return work.exception() or SourceFailed("the source ended by itself")

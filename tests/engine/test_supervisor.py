@@ -1,6 +1,7 @@
 """Sources are kept up, and let go when told."""
 
 import asyncio
+from contextlib import suppress
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -201,6 +202,24 @@ async def test_a_source_that_returns_has_failed(scene):
     await scene.fail(None)
 
     assert scene.state == ("retrying", 0, 0, "the source ended by itself")
+
+
+async def test_a_failure_in_a_group_of_tasks_is_a_failure(scene):
+    """Python 3.11 leaves such a task marked as cancelled, which it is not."""
+
+    async def run() -> None:
+        async def fail() -> None:
+            raise SourceFailed("one of two broke")
+
+        with suppress(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+        raise SourceFailed("one of two broke")
+
+    scene.supervisor.start("plugin:1", run)
+
+    assert await scene.wait.asked.get() == 0.5
+    assert scene.state == ("retrying", 0, 0, "one of two broke")
 
 
 async def test_a_cancellation_that_nobody_asked_for_is_a_failure(scene):
