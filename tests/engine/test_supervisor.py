@@ -1,9 +1,9 @@
 """Sources are kept up, and let go when told."""
 
 import asyncio
-from contextlib import suppress
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
