@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping
 
-CONTROL_STEPS: frozenset[str] = frozenset()
-WAITS: frozenset[str] = frozenset()
-STEP_KEYS: frozenset[str] = frozenset()
 DOCUMENTS = frozenset({"step", "connection"})
 # Keys inside other keys, by the key around them.
 FIELDS: Mapping[str, frozenset[str]] = {

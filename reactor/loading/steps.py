@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from reactor.expr.template import Template
-from reactor.loading import later, texts
+from reactor.loading import texts
 from reactor.loading.configs import Meta, Walk
 from reactor.loading.context import Context
 from reactor.loading.control import read_control
@@ -26,8 +26,6 @@ from reactor.plugin.spec import Spec
 
 ACTION_TIMEOUT_SECS = 300.0
 CLOSING_TIMEOUT_SECS = 60.0  # an attempt in `finally` (semantics.md 4)
-_BUILT_CONTROL = [word for word in CONTROL_KEYS if word not in later.CONTROL_STEPS]
-_BUILT_STEP_KEYS = tuple(key for key in STEP_KEYS if key not in later.STEP_KEYS)
 _HOST_COMPUTED = re.compile(r"\s*([a-z]+://[^/]*)?\$\{\{")
 # Names that an action evaluates per element, in fields that it evaluates itself.
 _ELEMENT_WORDS = frozenset({"map"})
@@ -81,8 +79,6 @@ class StepReader:
         if word is None:
             return None, after
         if word.key.text in CONTROL_KEYS:
-            if word.key.text in later.CONTROL_STEPS:
-                self.context.later(word.key, word.key.text, _BUILT_CONTROL)
             part = Part(
                 self.context, self.ids, self.steps, word.value, value, path, item_names, engine
             )
@@ -146,9 +142,6 @@ class StepReader:
         each, item_name, item_names = self._each(value, names)
         own = item_names.after([id_])
         failing = own.with_more("error")
-        for entry in value.entries:
-            if entry.key.text in later.STEP_KEYS:
-                context.later(entry.key, entry.key.text, _BUILT_STEP_KEYS)
         fields: dict[str, Any] = {
             "id": id_,
             "path": path,
