@@ -176,6 +176,9 @@ class Supervisor:
         while True:
             source.up_at = None
             failure = await _failure_of(run)
+            if self._sources.get(instance) is not source:
+                raise asyncio.CancelledError  # we let go of it, whatever it made of that
+            _forget_cancellations()
             text = self._redact(str(failure) or type(failure).__name__)
             if isinstance(failure, SourceFailed) and failure.fatal:
                 self._turn(source, "stopped", error=text)
@@ -235,21 +238,24 @@ class Supervisor:
 
 
 async def _failure_of(run: Run) -> BaseException:
-    """Run a source until it ends by itself, and why it did; our own cancellation passes through.
+    """Run a source until it ends, and why it did; a cancellation of its task passes through."""
+    task = asyncio.current_task()
+    try:
+        await run()
+    except asyncio.CancelledError as error:
+        if task is not None and task.cancelling():
+            raise
+        # Some libraries raise it although nobody cancelled them.
+        failure = SourceFailed("the source was cancelled from inside")
+        failure.__cause__ = error
+        return failure
+    except Exception as error:  # noqa: BLE001 -- the task's root: it is recorded as the state
+        return error
+    return SourceFailed("the source ended by itself")
 
-    It has a task of its own: a `TaskGroup` of Python 3.11 may leave its task marked as cancelled
-    although only a child of it failed.
-    """
-    work = asyncio.ensure_future(run())
-    cancelled = False
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError:
-            cancelled = True
-            work.cancel()
-    if cancelled:
-        raise asyncio.CancelledError
-    if work.cancelled():  # some libraries raise it although nobody cancelled them
-        return SourceFailed("the source was cancelled from inside")
-    return work.exception() or SourceFailed("the source ended by itself")
+
+def _forget_cancellations() -> None:
+    """A `TaskGroup` of Python 3.11 may leave its task marked although only a child of it failed."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()

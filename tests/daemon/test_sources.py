@@ -78,7 +78,7 @@ class House:
 
     async def since(self) -> list[str]:
         """What the sources did, once they had their turn."""
-        for _ in range(10):
+        for _ in range(5):
             await asyncio.sleep(0)
         did, self.did = self.did, []
         return did
