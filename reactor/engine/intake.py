@@ -280,7 +280,8 @@ class Intake:
         self._store_event(weft.write, plan, tuple(starts))
         wait = received.wait and len(starts) == 1
         outcome = self._runner.outcomes.of(starts[0].execution) if wait else None
-        held = tuple(dict.fromkeys([*plan.held, *(() if starts else heard)]))
+        heard = () if starts else heard
+        held = tuple(dict.fromkeys([*plan.held, *heard])) if plan.held or heard else ()
         plan.receipt = Receipt(plan.id, tuple(starts), held, outcome=outcome)
 
     def _refuse_call(self, weft: Weft, plan: Plan) -> None:
