@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from reactor.clock import to_ms
 from reactor.errors import ActionFailed
+from reactor.model.event import Received
 from reactor.units import format_size
 
 Form = Literal["json", "text", "bytes", "cloudevent"]
@@ -34,6 +35,21 @@ class Payload(Struct, frozen=True):
     cloud: dict[str, Any] | None = None
     type: str | None = None
     time_ms: int | None = None
+
+    def received(
+        self, fields: dict[str, Any], *, time_ms: int | None = None, **more: Any
+    ) -> Received:
+        """The event of the message; the broker's `time_ms` counts where the payload has none."""
+        if self.cloud is not None:
+            fields = {**fields, "cloudevent": self.cloud}
+        return Received(
+            data=self.data,
+            fields=fields,
+            type=self.type,
+            time_ms=time_ms if self.time_ms is None else self.time_ms,
+            undecodable=self.problem,
+            **more,
+        )
 
 
 def read_payload(form: Form, body: bytes, headers: Mapping[str, str] | None = None) -> Payload:

@@ -20,22 +20,15 @@ def received(record: ConsumerRecord, form: Form, places: Mapping[str, Mark]) -> 
     payload = _payload(record.value, form, headers)
     is_timed = record.timestamp is not None and record.timestamp >= 0
     time_ms = record.timestamp if is_timed else None
-    return Received(
-        data=payload.data,
-        fields={
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "headers": headers,
-            "timestamp": None if time_ms is None else instant(time_ms),
-            **({} if payload.cloud is None else {"cloudevent": payload.cloud}),
-        },
-        type=payload.type,
-        key=None if record.key is None else _text(record.key),
-        time_ms=time_ms if payload.time_ms is None else payload.time_ms,
-        places=places,
-        undecodable=payload.problem,
-    )
+    fields = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "headers": headers,
+        "timestamp": None if time_ms is None else instant(time_ms),
+    }
+    key = None if record.key is None else _text(record.key)
+    return payload.received(fields, time_ms=time_ms, key=key, places=places)
 
 
 def _payload(value: bytes | None, form: Form, headers: Mapping[str, Any]) -> Payload:

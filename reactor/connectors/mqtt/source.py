@@ -195,15 +195,7 @@ def _received(message: Any, form: Form) -> Received:
         "retained": message.retain,
         "properties": properties,
     }
-    if payload.cloud is not None:
-        fields["cloudevent"] = payload.cloud
-    return Received(
-        data=payload.data,
-        fields=fields,
-        type=payload.type,
-        time_ms=payload.time_ms,
-        undecodable=payload.problem,
-    )
+    return payload.received(fields)
 
 
 def _properties(message: Any) -> dict[str, Any]:

@@ -46,22 +46,13 @@ def received(message: Msg, form: Form, *, found: Delivery | None = None, **more:
     headers: Mapping[str, str] = message.headers or {}
     payload = _payload(message.data, form, headers)
     fields: dict[str, Any] = {"subject": message.subject, "headers": dict(headers)}
-    time_ms = payload.time_ms
+    time_ms = None
     if found is not None:
         fields |= {"sequence": found.sequence, "deliveries": found.deliveries}
-        time_ms = found.time_ms if time_ms is None else time_ms
+        time_ms = found.time_ms
     elif message.reply:
         fields["reply"] = message.reply
-    if payload.cloud is not None:
-        fields["cloudevent"] = payload.cloud
-    return Received(
-        data=payload.data,
-        fields=fields,
-        type=payload.type,
-        time_ms=time_ms,
-        undecodable=payload.problem,
-        **more,
-    )
+    return payload.received(fields, time_ms=time_ms, **more)
 
 
 def _payload(body: bytes, form: Form, headers: Mapping[str, str]) -> Payload:

@@ -141,14 +141,4 @@ def _received(channel: str, body: bytes, form: Form) -> Received:
         name = channel.partition(":")[2] if channel.startswith(_KEYSPACE) else body.decode("latin1")
         key = name
     payload = read_payload(form, body)
-    fields: dict[str, Any] = {"channel": channel}
-    if payload.cloud is not None:
-        fields["cloudevent"] = payload.cloud
-    return Received(
-        data=payload.data,
-        fields=fields,
-        key=key,
-        type=payload.type,
-        time_ms=payload.time_ms,
-        undecodable=payload.problem,
-    )
+    return payload.received({"channel": channel}, key=key)

@@ -1,7 +1,5 @@
 """Elements of a list: moved to a list of our own, stored, and only then removed from it."""
 
-from typing import Any
-
 from reactor.connectors.redis.connection import Line
 from reactor.connectors.redis.consumer import consumer
 from reactor.model.event import Received
@@ -54,14 +52,4 @@ async def _take(line: Line, name: str, own: str) -> list[bytes]:
 
 
 def _received(element: bytes, name: str, form: Form) -> Received:
-    payload = read_payload(form, element)
-    fields: dict[str, Any] = {"list": name}
-    if payload.cloud is not None:
-        fields["cloudevent"] = payload.cloud
-    return Received(
-        data=payload.data,
-        fields=fields,
-        type=payload.type,
-        time_ms=payload.time_ms,
-        undecodable=payload.problem,
-    )
+    return read_payload(form, element).received({"list": name})
