@@ -1,8 +1,10 @@
 """What every database can do here: sessions that run statements and give plain rows."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Literal, Protocol
+
+from reactor.errors import DatabaseFailed
 
 Row = dict[str, Any]
 Kind = Literal["postgres", "mysql", "sqlite"]
@@ -56,3 +58,16 @@ class Database(Protocol):
     async def connect(self) -> Session:
         """A new session; raises `DatabaseFailed` within some seconds."""
         ...
+
+
+@asynccontextmanager
+async def one_commit(session: Session, *, begin: str) -> AsyncIterator[None]:
+    """A transaction of a session that has no better way than to say so."""
+    await session.execute(begin)
+    try:
+        yield
+    except BaseException:
+        with suppress(DatabaseFailed):
+            await session.execute("rollback")
+        raise
+    await session.execute("commit")

@@ -3,13 +3,18 @@
 import re
 import select
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    contextmanager,
+    suppress,
+)
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from reactor.connectors.sql.database import Kind, Row
+from reactor.connectors.sql.database import Kind, Row, one_commit
 from reactor.connectors.sql.threaded import Worker
 from reactor.connectors.sql.values import from_json, json_text, moment, number
 from reactor.errors import DatabaseFailed
@@ -119,17 +124,9 @@ class MysqlSession:
 
         await self._work(run)
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
+    def transaction(self) -> AbstractAsyncContextManager[None]:
         """One commit."""
-        await self.execute("begin")
-        try:
-            yield
-        except BaseException:
-            with suppress(DatabaseFailed):
-                await self.execute("rollback")
-            raise
-        await self.execute("commit")
+        return one_commit(self, begin="begin")
 
     @contextmanager
     def _reading(self, sql: str, params: Sequence[Any]) -> Iterator[Any]:

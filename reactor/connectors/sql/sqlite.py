@@ -1,13 +1,18 @@
 """SQLite: the standard library's module, in a thread."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    closing,
+    contextmanager,
+    suppress,
+)
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reactor.connectors.sql.database import Kind, Row
+from reactor.connectors.sql.database import Kind, Row, one_commit
 from reactor.connectors.sql.threaded import Worker
 from reactor.connectors.sql.values import json_text
 from reactor.errors import DatabaseFailed
@@ -115,17 +120,9 @@ class SqliteSession:
 
         await self._work(run)
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
+    def transaction(self) -> AbstractAsyncContextManager[None]:
         """One commit."""
-        await self.execute("begin immediate")
-        try:
-            yield
-        except BaseException:
-            with suppress(DatabaseFailed):
-                await self.execute("rollback")
-            raise
-        await self.execute("commit")
+        return one_commit(self, begin="begin immediate")
 
     def dropped(self) -> bool:
         """A file does not hang up."""
