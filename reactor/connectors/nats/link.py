@@ -64,9 +64,6 @@ class Link:
         async def failed(error: Exception) -> None:
             self.reason = error
 
-        async def closed() -> None:
-            self.ended.set()
-
         def shown(secret: str) -> Callable[[], str]:
             return lambda: self._over_tls(secret) if "tls" in given else secret
 
@@ -75,8 +72,6 @@ class Link:
             [url],
             name="reactor",
             error_cb=failed,
-            disconnected_cb=closed,
-            closed_cb=closed,
             allow_reconnect=False,
             # Or a server that refuses would be asked for two minutes.
             max_reconnect_attempts=1,
@@ -86,8 +81,17 @@ class Link:
             max_outstanding_pings=2,
             **{**given, **login},
         )
+        # The library's own word of a loss comes late, or never if its last write fails as well.
+        reading = self.client._reading_task  # noqa: SLF001
+        assert reading is not None
+        reading.add_done_callback(self._lose)
         if "tls" in given:
             self._over_tls("")
+
+    def _lose(self, reading: "asyncio.Task[None]") -> None:
+        if not reading.cancelled() and (error := reading.exception()) is not None:
+            self.reason = self.reason or error
+        self.ended.set()
 
     def _over_tls(self, secret: str) -> str:
         """The secret, unless the line is open to all: the library takes TLS for a wish."""

@@ -33,7 +33,8 @@ class Pull:
         self._inbox = link.client.new_inbox()
         self._heard: deque[Msg] = deque()
         self._news = asyncio.Event()
-        self._stored: Sequence[Msg] = ()
+        self._taken: Sequence[Msg] = ()
+        self._is_stored = False
         self._left = 0
         self._error: str | None = None
         self._heard_by: Subscription | None = None
@@ -64,15 +65,20 @@ class Pull:
             raise SourceFailed(self._error, lost=True)
         found = list(self._heard)
         self._heard.clear()
+        self._taken, self._is_stored = found, False
         return found
 
-    async def acknowledge(self, messages: Sequence[Msg]) -> None:
+    def stored(self) -> None:
+        """What was taken is stored: even if we end now, the server is to know that."""
+        self._is_stored = True
+
+    async def acknowledge(self) -> None:
         """Acknowledge, and wait until the server has taken it in: it does so in our order."""
-        self._stored = messages
-        for message in messages[:-1]:
+        *before, last = self._taken
+        for message in before:
             await self._client.publish(message.reply, b"+ACK")
-        await self._client.request(messages[-1].reply, b"+ACK", timeout=_ACK_SECS)
-        self._stored = ()
+        await self._link.answer(self._client.request(last.reply, b"+ACK", timeout=_ACK_SECS))
+        self._taken = ()
 
     async def end(self) -> None:
         """Give back what was not stored: it comes again at once, not when its time is over."""
@@ -81,11 +87,12 @@ class Pull:
             await asyncio.gather(self._ended, return_exceptions=True)
         with suppress(TimeoutError, Error, OSError):
             async with asyncio.timeout(_BYE_SECS):
-                # Or the server would go on sending to us until it sees that we are gone.
+                word = b"+ACK" if self._is_stored else b"-NAK"
+                for message in self._taken:  # we were cancelled before the server knew of them
+                    await self._client.publish(message.reply, word)
+                # The server sends no more, and what it had sent already is heard before this ends.
                 if self._heard_by is not None:
-                    await self._heard_by.unsubscribe()
-                for message in self._stored:  # we were cancelled before the server had them all
-                    await self._client.publish(message.reply, b"+ACK")
+                    await self._heard_by.drain()  # type: ignore[no-untyped-call]
                 for message in self._heard:
                     await self._client.publish(message.reply, b"-NAK")
                 await self._client.flush()
