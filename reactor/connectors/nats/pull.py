@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -75,8 +75,7 @@ class Pull:
     async def acknowledge(self) -> None:
         """Acknowledge, and wait until the server has taken it in: it does so in our order."""
         *before, last = self._taken
-        for message in before:
-            await self._client.publish(message.reply, b"+ACK")
+        await self._answer(before, b"+ACK")
         await self._link.answer(self._client.request(last.reply, b"+ACK", timeout=_ACK_SECS))
         self._taken = ()
 
@@ -87,15 +86,20 @@ class Pull:
             await asyncio.gather(self._ended, return_exceptions=True)
         with suppress(TimeoutError, Error, OSError):
             async with asyncio.timeout(_BYE_SECS):
-                word = b"+ACK" if self._is_stored else b"-NAK"
-                for message in self._taken:  # we were cancelled before the server knew of them
-                    await self._client.publish(message.reply, word)
-                # The server sends no more, and what it had sent already is heard before this ends.
+                if self._is_stored:
+                    await self._answer(self._taken, b"+ACK")
+                # The server sends no more, and what it had sent already is heard before this ends:
+                # given back any earlier it would only come here again.
                 if self._heard_by is not None:
                     await self._heard_by.drain()  # type: ignore[no-untyped-call]
-                for message in self._heard:
-                    await self._client.publish(message.reply, b"-NAK")
+                if not self._is_stored:
+                    await self._answer(self._taken, b"-NAK")
+                await self._answer(self._heard, b"-NAK")
                 await self._client.flush()
+
+    async def _answer(self, messages: Iterable[Msg], word: bytes) -> None:
+        for message in messages:
+            await self._client.publish(message.reply, word)
 
     async def _ask(self) -> None:
         request = {

@@ -93,8 +93,11 @@ class Durables:
         mark = f"{born}:{turn}"
         readers = [asyncio.create_task(self._read(name, mark, born)) for name in durables]
         try:
-            await asyncio.gather(*readers)
+            done, _ = await asyncio.wait(readers, return_when=asyncio.FIRST_EXCEPTION)
+            for reader in done:
+                reader.result()
         finally:
+            # Once each: a second word would disturb one that is giving back what it holds.
             for reader in readers:
                 reader.cancel()
             await asyncio.gather(*readers, return_exceptions=True)
