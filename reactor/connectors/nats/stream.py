@@ -35,6 +35,7 @@ _LEAVE_SECS = 0.3
 # that servers take by themselves would soon stop the stream until ACK_WAIT_SECS are over.
 _MOST_UNACKNOWLEDGED = 20_000
 _MORE_THAN_ALLOWED = 10_121
+_THEIR_FAULT = 500
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -107,7 +108,8 @@ class Durables:
         if isinstance(error, ServiceUnavailableError | NoRespondersError):
             return SourceFailed("the server has no JetStream, or not for this user", lost=True)
         if isinstance(error, APIError):
-            return SourceFailed(f"stream {stream!r}: {error.description}")
+            is_theirs = (error.code or 0) >= _THEIR_FAULT
+            return SourceFailed(f"stream {stream!r}: {error.description}", lost=is_theirs)
         if isinstance(error, TimeoutError):
             return SourceFailed(f"stream {stream!r}: the server does not answer", lost=True)
         reason = self._link.reason or error
