@@ -26,8 +26,8 @@ class Pair:
         self.seed = _text(head + self._private.private_bytes_raw())
         self.public = _text(bytes([number]) + self._private.public_key().public_bytes_raw())
 
-    def jwt(self, of: "Pair", **claims: Any) -> str:
-        """What this one says of another one, or of itself."""
+    def jwt(self, of: "Pair", *, expires: int = 0, **claims: Any) -> str:
+        """What this one says of another one, or of itself; until a time in seconds, or for ever."""
         said = {
             "jti": of.public,
             "iat": 0,
@@ -35,6 +35,7 @@ class Pair:
             "name": of.kind,
             "sub": of.public,
             "nats": {"type": of.kind, "version": 2, **claims},
+            "exp": expires,
         }
         text = f"{_part(json.encode(_HEAD))}.{_part(json.encode(said))}"
         return f"{text}.{_part(self._private.sign(text.encode()))}"
@@ -57,10 +58,10 @@ resolver: MEMORY
 resolver_preload: {json.encode(known).decode()}
 """
 
-    def creds(self, file: Path) -> str:
+    def creds(self, file: Path, *, expires: int = 0) -> str:
         """Write the .creds file of a new user of the account; its seed."""
         user = Pair("user")
-        jwt = self._account.jwt(user, **_NO_LIMITS)
+        jwt = self._account.jwt(user, expires=expires, **_NO_LIMITS)
         file.write_text(
             f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n"
             "*** IMPORTANT: keep it secret ***\n\n"

@@ -98,8 +98,8 @@ class Link:
             self._over_tls("")
 
     def _lose(self, reading: "asyncio.Task[None]") -> None:
-        if not reading.cancelled() and (error := reading.exception()) is not None:
-            self.reason = self.reason or error
+        raised = None if reading.cancelled() else reading.exception()
+        self.reason = self.client.last_error or raised or self.reason
         self.ended.set()
 
     def _over_tls(self, secret: T) -> T:

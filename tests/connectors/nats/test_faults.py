@@ -12,7 +12,10 @@ from msgspec import json
 from nats.aio.client import Client
 from nats.errors import Error
 
+from reactor.connectors.nats.link import connected
+from reactor.connectors.nats.servers import Servers
 from reactor.connectors.nats.source import nats as source_nats
+from reactor.errors import SourceFailed
 from tests.brokers.certificates import Certificates
 from tests.brokers.listening import Ears, eventually, listening
 from tests.brokers.nats import Nats
@@ -172,6 +175,21 @@ async def test_members_come_and_go_and_nothing_is_lost(server, record_property):
     told = [one.fields["sequence"] for one in one.heard + two.heard]
     record_property("messages", count)
     record_property("told_twice", len(told) - len(set(told)))
+
+
+async def test_a_question_ends_with_the_server(own):
+    """Nobody waits for an answer that cannot come."""
+    server, _ = own
+    async with connected(Servers(servers=[server.url])) as link:
+        await asyncio.to_thread(server.pause)
+        asked = link.client.jetstream(timeout=600).stream_info("orders")
+        asking = asyncio.create_task(link.answer(asked))
+        await asyncio.to_thread(server.kill)
+
+        with pytest.raises(SourceFailed, match="the server was lost") as failure:
+            await asking
+
+    assert failure.value.lost
 
 
 async def test_a_server_that_is_away(own, ears, caplog):

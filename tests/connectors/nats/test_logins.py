@@ -2,6 +2,7 @@
 
 import pytest
 
+from reactor.clock import SystemClock
 from reactor.connectors.nats.source import nats as source_nats
 from tests.brokers.listening import Ears, listening
 from tests.brokers.nats import Nats
@@ -76,6 +77,17 @@ async def test_creds_of_another_operator_are_told(governed, tmp_path, caplog):
 
     assert seed not in said + caplog.text
     assert "eyJ" not in said + caplog.text
+
+
+async def test_creds_that_expire_are_told(governed, operator, tmp_path):
+    """While we are connected the server says it itself; afterwards it refuses the file."""
+    file = tmp_path / "brief.creds"
+    operator.creds(file, expires=int(SystemClock().now_ms() / 1000) + 2)
+
+    async with reading(governed, creds=str(file)) as source:
+        await source.up()
+        await source.failed("user authentication expired")
+        await source.failed(f"it refuses {file}: not of an account here, expired, or revoked")
 
 
 async def test_a_server_that_wants_a_key_says_so(keyed):
