@@ -51,18 +51,18 @@ class Pull:
     async def take(self) -> list[Msg]:
         """What has come, in the order of the stream; empty after a while without any."""
         if not self._heard:
+            # First of all: what has happened since is news, what happened before is seen here.
+            self._news.clear()
+            self._check()
             if self._left <= 0:
                 await self._ask()
-            self._news.clear()
             try:
                 async with asyncio.timeout(_SILENCE_SECS):
                     await self._news.wait()
             except TimeoutError:
                 message = f"the server does not answer: silent for {_SILENCE_SECS:g} s"
                 raise SourceFailed(message, lost=True) from None
-        self._link.check()
-        if self._error is not None and not self._heard:
-            raise SourceFailed(self._error, lost=True)
+        self._check()
         found = list(self._heard)
         self._heard.clear()
         self._taken, self._is_stored = found, False
@@ -96,6 +96,11 @@ class Pull:
                     await self._answer(self._taken, b"-NAK")
                 await self._answer(self._heard, b"-NAK")
                 await self._client.flush()
+
+    def _check(self) -> None:
+        self._link.check()
+        if self._error is not None and not self._heard:
+            raise SourceFailed(self._error, lost=True)
 
     async def _answer(self, messages: Iterable[Msg], word: bytes) -> None:
         for message in messages:

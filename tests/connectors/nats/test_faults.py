@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from nats.errors import Error
 
 from reactor.connectors.nats.link import connected
+from reactor.connectors.nats.pull import Pull
 from reactor.connectors.nats.servers import Servers
 from reactor.connectors.nats.source import nats as source_nats
 from reactor.errors import SourceFailed
@@ -28,7 +29,7 @@ CYCLES = 20 if FULL else 2
 MESSAGES = 100_000 if FULL else 3_000
 KINDS = ("kill", "pause", "cut")
 # The newest of what was heard, in which a message of this moment must be.
-MOST_AFTER = 5_000
+MOST_AFTER = 2_000
 MEETINGS = 50 if FULL else 3
 
 
@@ -130,7 +131,9 @@ async def test_nothing_is_lost_over_kills_pauses_and_cuts(own, ears, record_prop
             began = loop.time()
             back.append(f"back {len(back)}")
             await send_one(server.url, "orders", back[-1])
-            await ears.until(lambda: back[-1] in ears.data[-MOST_AFTER:], back[-1])
+            await ears.until(
+                lambda: any(one.data == back[-1] for one in ears.heard[-MOST_AFTER:]), back[-1]
+            )
             resumed[kind].append(loop.time() - began)
         busy.clear()
         count = await sending
@@ -190,6 +193,26 @@ async def test_a_question_ends_with_the_server(own):
             await asking
 
     assert failure.value.lost
+
+
+async def test_a_server_lost_between_two_batches_is_noticed(own):
+    """At the next one, not when it has been silent for long."""
+    server, _ = own
+    await make(server.url, "orders")
+    async with connected(Servers(servers=[server.url])) as link:
+        jetstream = link.client.jetstream()
+        await jetstream.add_consumer("orders", durable_name="mine", ack_policy="explicit")
+        await jetstream.publish("orders", b"1")
+        pull = Pull(link, "orders", "mine")
+        await pull.begin()
+        assert [message.data for message in await pull.take()] == [b"1"]
+        await asyncio.to_thread(server.kill)
+        await link.ended.wait()
+        await asyncio.to_thread(server.start)  # all that hears of it has heard of it by then
+
+        with pytest.raises(SourceFailed, match="the server was lost"):
+            await pull.take()
+        await pull.end()
 
 
 async def test_a_server_that_is_away(own, ears, caplog):
