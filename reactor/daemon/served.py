@@ -9,7 +9,8 @@ from reactor.daemon.sources import Sources
 from reactor.engine.core import Engine
 from reactor.failpoints import reach
 from reactor.problem import render_text
-from reactor.store import Store, Write
+from reactor.store import Write
+from reactor.store.sqlite import SqliteStore
 
 _LOG = logging.getLogger("reactor.daemon")
 
@@ -24,7 +25,7 @@ class Served:
         self,
         book: Book,
         engine: Engine,
-        store: Store,
+        store: SqliteStore,
         paused: frozenset[str],
         *,
         prepare: Callable[[], Awaitable[None]],
@@ -40,7 +41,9 @@ class Served:
         """Read the folder and serve it; how many executions the last run left open."""
         self._take_in(await asyncio.to_thread(self.book.read))
         await self._prepare()
-        return await self._engine.start(self.book.flows, paused=self.paused)
+        return await self._engine.start(
+            self.book.flows, paused=self.paused, after_failure=self._store.after_failure
+        )
 
     async def reload(self, sources: Sources, *, every: bool = False) -> None:
         """Read the flows folder again and serve what it says; unchanged flows are not touched."""

@@ -7,8 +7,8 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from socket import socket
 from typing import Any
@@ -85,6 +85,7 @@ class Daemon:
         self._specs = tuple(specs)
         self._say = say
         self._wake = asyncio.Event()
+        self._opening: asyncio.Task[Any] | None = None
         self._reloads: set[asyncio.Task[None]] = set()
         self._notifier = Systemd(environ, self.clock)
         self._plate = Plate(settings.state)
@@ -117,13 +118,28 @@ class Daemon:
         """Open and serve inside, drain and close at the end."""
         async with AsyncExitStack() as stack:
             await self._open(stack)
-            await self._begin(stack)
+            with self._gives_up():
+                await self._begin(stack)
             try:
                 yield
             finally:
                 await self._drain()
 
     # ---- opening
+
+    @contextmanager
+    def _gives_up(self) -> Iterator[None]:
+        """Stop opening when the store fails: what waits for a commit would wait for ever."""
+        self._opening = opening = asyncio.current_task()
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.failure is None or opening is None:
+                raise
+            opening.uncancel()
+            raise self.failure from None
+        finally:
+            self._opening = None
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
@@ -333,6 +349,8 @@ class Daemon:
         """Whether the last commit is on disk is unknown: stop now, the next start knows."""
         self.failure = error
         self.stopping.set()
+        if self._opening is not None:
+            self._opening.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._ended_badly(task)

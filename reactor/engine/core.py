@@ -167,15 +167,24 @@ class Engine:
         self.desk.use(self.runner, self.intake.house.wakes, delayed)
         self.runner.use(self.intake, self.hearing)
 
-    async def start(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> int:
-        """Serve these flows and take up what was left open; how many executions that was."""
+    async def start(
+        self,
+        flows: Iterable[Flow],
+        *,
+        paused: frozenset[str] = frozenset(),
+        after_failure: bool = False,
+    ) -> int:
+        """Serve these flows and take up what was left open; how many executions that was.
+
+        `after_failure`: the last run ended because the disk failed, so no execution ended it.
+        """
         self.shared.load(await self.store.state_values())
         found = list(flows)
         self.older = await self._pinned()
         self.serve(found, paused=paused)
         await self.hearing.listen(self.intake.router.listening)
         await keep_pace(self.store, self.intake.house, self.clock)
-        return await recover(self.desk, self.store, found)
+        return await recover(self.desk, self.store, found, blame=not after_failure)
 
     def serve(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> None:
         """Swap the flows; executions under way keep the version they began with."""

@@ -17,14 +17,15 @@ LONE_SECS = 30.0
 _LOG = logging.getLogger(__name__)
 
 
-async def recover(desk: Desk, store: Store, flows: Sequence[Flow]) -> int:
+async def recover(desk: Desk, store: Store, flows: Sequence[Flow], *, blame: bool = True) -> int:
     """Take up what was running; how many executions that was.
 
-    Each has one more crash. From the third on an execution runs alone, before everything else; five
-    crashes while alone make it a dead letter. What is queued is read as slots allow. It returns
-    when everything is in its lane; what runs alone keeps the lanes waiting after that.
+    Each has one more crash, if one of them may be to `blame`. From the third on an execution runs
+    alone, before everything else; five crashes while alone make it a dead letter. What is queued is
+    read as slots allow. It returns when everything is in its lane; what runs alone keeps the lanes
+    waiting after that.
     """
-    found, suspects, lost = await _take_up(desk, store)
+    found, suspects, lost = await _take_up(desk, store, int(blame))
     if suspects:
         desk.hold()
     for name in {*await store.open_counts(), *(flow.name for flow in flows)}:
@@ -44,7 +45,7 @@ async def recover(desk: Desk, store: Store, flows: Sequence[Flow]) -> int:
     return found
 
 
-async def _take_up(desk: Desk, store: Store) -> tuple[int, list[Open], list[Open]]:
+async def _take_up(desk: Desk, store: Store, blame: int) -> tuple[int, list[Open], list[Open]]:
     """How many were running, which of them must run alone, and which must not run any more."""
     found, after = 0, 0
     suspects: list[Open] = []
@@ -54,7 +55,7 @@ async def _take_up(desk: Desk, store: Store) -> tuple[int, list[Open], list[Open
         found += len(page)
         for opened in page:
             row = opened.execution
-            after, crashes = row.id, row.crashes + 1
+            after, crashes = row.id, row.crashes + blame
             if crashes >= MOST_CRASHES:
                 lost.append(opened)
                 continue

@@ -14,12 +14,11 @@ from reactor.errors import StorageFailed, UsageError
 from reactor.failpoints import reach
 from reactor.store.blobs import Blobs, sync_folder
 from reactor.store.codec import decode, encode
-from reactor.store.disk import Folder
+from reactor.store.disk import Folder, fails
 from reactor.store.migrate import migrate
 
 # Larger ones would keep the daemon from being ready; a check in the background finds what is bad.
 _CHECKED_AT_BOOT = 64 << 20
-_IO_ERROR = sqlite3.SQLITE_IOERR
 _PRAGMAS = """
     PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;
     PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 5000;
@@ -34,6 +33,7 @@ class Booted(Struct, frozen=True):
     connection: Connection
     epoch: int
     last_id: int
+    after_failure: bool = False
 
 
 def boot(folder: Folder | None, blobs: Blobs) -> Booted:
@@ -54,6 +54,7 @@ def boot(folder: Folder | None, blobs: Blobs) -> Booted:
             _check(connection, folder)
             migrate(connection, before=lambda version: keep_copy(connection, folder, version))
             epoch, last_id = _count_boot(connection)
+            after_failure = folder.take_failure()
             reach("the boot is counted")
             _sweep(connection, blobs)
             if is_new:
@@ -61,7 +62,7 @@ def boot(folder: Folder | None, blobs: Blobs) -> Booted:
     except BaseException:
         connection.close()
         raise
-    return Booted(connection, epoch, last_id)
+    return Booted(connection, epoch, last_id, after_failure)
 
 
 def connect(database: str, *, uri: bool = False) -> Connection:
@@ -125,7 +126,8 @@ def explained(folder: Folder) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        if isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) & 0xFF == _IO_ERROR:
+        if fails(error):
+            folder.note_failure()
             raise StorageFailed(
                 f"the store '{folder.database}' cannot be opened, the disk fails ({error}): "
                 "look at the disk and start again; nothing that was stored has changed"

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,6 +53,18 @@ class Folder:
     def close(self) -> None:
         """Let another process have the folder."""
         os.close(self._lock)
+
+    def note_failure(self) -> None:
+        """The disk fails: let the next run know, if that much works."""
+        with suppress(OSError):
+            (self.path / "disk-failed").touch()
+
+    def take_failure(self) -> bool:
+        """Whether the last run noted that the disk failed; from now on it did not."""
+        with suppress(FileNotFoundError):
+            (self.path / "disk-failed").unlink()
+            return True
+        return False
 
     def backup_hint(self) -> str:
         """The newest copy that was made of this store, in words."""
@@ -103,6 +116,12 @@ class Space:
             sync_folder(self._folder)
             return True
         return False
+
+
+def fails(error: BaseException | None) -> bool:
+    """Whether an error is the disk's, and not one of what was to be stored."""
+    io_error = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+    return isinstance(error, OSError) or io_error
 
 
 def _lay_in(path: Path) -> None:

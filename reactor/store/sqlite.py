@@ -27,7 +27,7 @@ from reactor.store.blobs import Blobs
 from reactor.store.boot import Booted, boot, connect_to_read, copy_database, find_damage
 from reactor.store.codec import column, encode
 from reactor.store.commit import Commits, Failpoint, transaction
-from reactor.store.disk import Folder, Space
+from reactor.store.disk import Folder, Space, fails
 from reactor.store.ears import SqliteEars, delete_unheard
 from reactor.store.gates import SqliteGates
 from reactor.store.history import SqliteHistory
@@ -113,7 +113,10 @@ def _open_folder(path: Path) -> tuple[Folder, Blobs, Booted]:
 
 
 class SqliteStore:
-    """`Store` over one database; `history` is its `History`."""
+    """`Store` over one database; `history` is its `History`.
+
+    `after_failure` says whether the last run of this folder ended because the disk failed.
+    """
 
     def __init__(
         self,
@@ -130,6 +133,8 @@ class SqliteStore:
     ) -> None:
         self._epoch = booted.epoch
         self._last_id = booted.last_id
+        self.after_failure = booted.after_failure
+        self._on_failure = on_failure
         self._blobs = blobs
         self._folder = folder
         self._clock = clock
@@ -143,7 +148,7 @@ class SqliteStore:
             failpoint=failpoint,
         )
         self._commits.measure(booted.connection)
-        self._writer = Writer(self._commits, space, on_failure, threaded=threads)
+        self._writer = Writer(self._commits, space, self._failed, threaded=threads)
         # Without threads a commit never is half done when somebody reads: one connection for all.
         self._lookup = booted.connection
         self._reader = Reader(booted.connection, thread=None, owned=False)
@@ -327,6 +332,11 @@ class SqliteStore:
                 self._lookup.close()
             if self._folder is not None:
                 self._folder.close()
+
+    def _failed(self, error: StorageFailed) -> None:
+        if self._folder is not None and fails(error.__cause__):
+            self._folder.note_failure()
+        self._on_failure(error)
 
     async def _delete(self, chunk: Chunk) -> int:
         def work(connection: Connection) -> int:

@@ -113,7 +113,8 @@ class World:
             self._supervisor,
             only=lambda spec: self._ticking and not spec.outside,
         )
-        await self.engine.start(self.load(*self._flows))
+        after_failure = self.store.after_failure
+        await self.engine.start(self.load(*self._flows), after_failure=after_failure)
         await self._sources.follow(self.engine.intake.router)
         await self.settle()
         return self

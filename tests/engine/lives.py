@@ -45,7 +45,7 @@ class Lives:
     async def __aexit__(self, *error: object) -> None:
         await self._close(self.world, clean=True)
 
-    async def crash(self, *, away_ms: int = 0) -> None:
+    async def crash(self, *, away_ms: int = 0, disk_failed: bool = False) -> None:
         """The process is gone; the next one, later, finds what was on disk."""
         here, there = self._state(self._life), self._state(self._life + 1)
         shutil.copytree(here, there, ignore=shutil.ignore_patterns("lock", "ballast"))
@@ -53,6 +53,8 @@ class Lives:
         self.probe.forget()
         await self._close(old, clean=False)
         self.clock.jump(away_ms)
+        if disk_failed:
+            (there / "disk-failed").touch()
         self._life += 1
         await self._open()
 

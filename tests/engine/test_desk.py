@@ -153,6 +153,20 @@ async def test_a_version_that_does_not_compile_any_more_needs_attention(tmp_path
         assert await lives.world.states() == ["cancelled", "ok"]
 
 
+async def test_a_failing_disk_is_no_execution_s_fault(tmp_path):
+    """However often the disk ends the daemon, what ran meanwhile is taken up as before."""
+    async with Lives(tmp_path, WAITS, probe=Probe({"call": ["hang"] * 12 + ["ok"]})) as lives:
+        await lives.world.emit("go")
+        for _ in range(10):
+            await lives.crash(disk_failed=True)
+        crashes = (await lives.story())[0].execution.crashes
+
+        await lives.crash()
+
+        assert crashes == 0
+        assert (await lives.story())[0].execution.crashes == 1
+
+
 async def test_what_needs_attention_can_be_cancelled(tmp_path):
     """Without its flow it cannot run, not even `finally`; it ends all the same."""
     async with Lives(tmp_path, WAITS, probe=Probe({"call": ["fail"]})) as lives:

@@ -188,7 +188,7 @@ class Simulation:
         sources = Sources(self._source_world(engine, store), supervisor)
         async with asyncio.TaskGroup() as parts:
             keeping = [parts.create_task(_turn_timers(engine, changed))]
-            await engine.start(self._flows)
+            await engine.start(self._flows, after_failure=store.after_failure)
             await sources.follow(engine.intake.router)
             keeping.append(parts.create_task(self._keep_up(engine)))
             keeping.append(parts.create_task(self._answer(engine)))

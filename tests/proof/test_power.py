@@ -31,4 +31,4 @@ def test_a_failing_folder_ends_the_daemon(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", ["sync", "short"])
 def test_a_failing_disk_ends_the_daemon(tmp_path: Path, fault: str) -> None:
     """Exit 74 whichever call fails, at boot too; the next start has all that was acknowledged."""
-    failing_disk(tmp_path, fault, calls=[1, 4, 9, 30])
+    failing_disk(tmp_path, fault, calls=[1, 4, 5, 9, 30])

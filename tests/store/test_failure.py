@@ -66,8 +66,13 @@ async def test_a_failed_commit_stops_the_store(reopen, place, there):
     assert failures.empty()
     store = await reopen()
     found = [one.id for one in reversed(await store.history.executions(Query()))]
+    after_failure = store.after_failure
     await store.close(clean=True)
     assert found == ([ONE, TWO] if there else [ONE])
+    assert after_failure
+    store = await reopen()
+    await store.close(clean=True)
+    assert not store.after_failure
 
 
 async def test_who_waits_for_a_chore_hears_of_the_failure(reopen):
@@ -98,6 +103,9 @@ async def test_an_error_of_our_own_stops_the_store_too(reopen):
     with pytest.raises(StorageFailed):
         await store.close(clean=True)
     assert "the store's writer failed: AttributeError" in str(failure)
+    store = await reopen()
+    await store.close(clean=True)
+    assert not store.after_failure, "an execution may be to blame, not the disk"
 
 
 async def test_a_full_disk_is_waited_for(reopen):
