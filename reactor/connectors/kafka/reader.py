@@ -153,12 +153,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
                         batch.append(received(record, self._form, {name: mark}))
                 marks[partition] = mark
             try:
-                await store_held(self._emit, batch, self._hold)
+                await store_held(
+                    self._emit, batch, self._hold, stored=lambda: self._marks.update(marks)
+                )
             except _Moved:
-                return  # they begin anew where the store says
+                pass  # they begin anew where the store says
             finally:
                 self._let_go()
-            self._marks |= marks
 
     async def _hold(self) -> None:
         """Stay a member that fetches nothing while nothing can be stored."""

@@ -155,6 +155,29 @@ async def test_members_come_and_go_and_nothing_is_lost(kafka, record_property):
     record_property("told_twice", len(told) - len(set(told)))
 
 
+async def test_a_half_open_line_is_noticed(proxied, ears, record_property):
+    """Nothing comes through and nothing says so; what was stored meanwhile is not told again."""
+    server, proxy = proxied
+    topic = Topic(server.address, "half-open")
+    await topic.make()
+    await topic.send(1)
+    loop = asyncio.get_running_loop()
+    async with listening(source_kafka, topic.config(), ears) as source:
+        await ears.until_heard(1)
+        ears.open.clear()
+        await topic.send(2)
+        proxy.half_open()
+        ears.open.set()
+        began = loop.time()
+        await source.failed("no broker has answered for 30 s", 45)
+        record_property("noticed_secs", round(loop.time() - began, 2))
+        proxy.mend()
+        await topic.send(3)
+        await ears.until(lambda: 3 in ears.data, "it goes on")
+
+    assert ears.data == [1, 2, 3]
+
+
 async def test_a_slow_sliced_line_is_only_slow(proxied, ears):
     """Latency and slices lose nothing."""
     server, proxy = proxied
