@@ -21,22 +21,21 @@ async def store_held(
 ) -> None:
     """Return when a batch is stored, however long there is no room for it.
 
-    While it takes long `held` is awaited every `every_secs`. `stored` is called when it is stored,
-    also if we are cancelled in the last moment before. If it was not called and `held` raises, or
-    we are cancelled, the batch may be stored or not.
+    While it takes long `held` is awaited every `every_secs`. If that raises, or we are cancelled,
+    the batch has a last moment: if `stored` was called it is stored, else it may be or not.
     """
     storing = asyncio.create_task(_store(emit, batch, stored))
     try:
         while not (await asyncio.wait([storing], timeout=every_secs))[0]:
             await held()
         storing.result()
-    except asyncio.CancelledError:
-        # What is on its way to the disk will be there: who knows it can tell the broker.
-        await asyncio.wait([storing], timeout=LAST_SECS)
-        raise
     finally:
-        storing.cancel()
-        await asyncio.gather(storing, return_exceptions=True)
+        try:
+            # What is on its way to the disk will be there: who knows it can tell the broker.
+            await asyncio.wait([storing], timeout=LAST_SECS)
+        finally:
+            storing.cancel()
+            await asyncio.gather(storing, return_exceptions=True)
 
 
 async def _store(emit: Emit, batch: Sequence[Received], stored: Callable[[], None]) -> None:

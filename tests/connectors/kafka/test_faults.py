@@ -8,9 +8,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from reactor.connectors.kafka.cluster import Cluster
 from reactor.connectors.kafka.source import kafka as source_kafka
+from reactor.connectors.kafka.source import member
 from tests.brokers.kafka import Kafka
-from tests.brokers.listening import Ears, listening
+from tests.brokers.listening import Ears, eventually, listening
 from tests.brokers.proxy import Proxy
 from tests.connectors.kafka.conftest import Topic
 
@@ -130,6 +132,32 @@ async def test_a_broker_that_is_away(proxied, ears, caplog):
     assert lines < 20
 
 
+async def test_a_member_that_is_cut_off_leaves_nothing_running(proxied):
+    """The broker is silent while the group changes: neither heartbeats nor a join stay behind."""
+    server, _ = proxied
+    topic = Topic(server.address, "cut-off")
+    await topic.make()
+    before = asyncio.all_tasks()
+    async with member(Cluster(brokers=[server.address]), topic.group) as consumer:
+        consumer.subscribe([topic.name])
+        coordinator = consumer._coordinator
+
+        async def joined():
+            return coordinator._heartbeat_task is not None
+
+        async def joins_again():
+            return coordinator._heartbeat_task is None
+
+        await eventually(joined, "it is a member")
+        await asyncio.to_thread(server.pause)
+        coordinator.request_rejoin()
+        await eventually(joins_again, "it waits for the group")
+    left = asyncio.all_tasks() - before
+    await asyncio.to_thread(server.resume)
+
+    assert left == set()
+
+
 async def test_members_come_and_go_and_nothing_is_lost(kafka, record_property):
     """Two daemons of one group join and leave while records flow: each is stored by one of them."""
     topic = Topic(kafka.address, "meetings")
@@ -150,9 +178,10 @@ async def test_members_come_and_go_and_nothing_is_lost(kafka, record_property):
         await one.until(lambda: len({*one.data, *two.data}) == count, "all", 60)
 
     told = [(d.fields["partition"], d.fields["offset"]) for d in one.heard + two.heard]
-    assert set(one.data) | set(two.data) == set(range(count))
     record_property("records", count)
     record_property("told_twice", len(told) - len(set(told)))
+    assert set(one.data) | set(two.data) == set(range(count))
+    assert len(told) == len(set(told))
 
 
 async def test_a_half_open_line_is_noticed(proxied, ears, record_property):
