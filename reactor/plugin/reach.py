@@ -62,7 +62,9 @@ def why(error: BaseException, address: str) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"{address}: its certificate is refused: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
-            said = getattr(cause, "reason", None) or cause
+            said = str(getattr(cause, "reason", None) or cause)
+            if "ALERT" in said and ("CERTIFICATE" in said or "UNKNOWN_CA" in said):
+                return f"{address} wants a certificate of ours that it trusts (tls.cert): {said}"
             return f"{address}: TLS failed ({said}): does the port speak TLS"
         if isinstance(cause, socket.gaierror):
             return f"{address}: there is no such host ({cause.strerror})"

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from reactor.errors import Overloaded
-from reactor.model.event import Receipt, Received
+from reactor.model.event import Received
 from reactor.plugin.context import Emit
 
 PATIENCE_SECS = 1.0
+LAST_SECS = 0.3
 
 
 async def store_held(
@@ -16,25 +17,32 @@ async def store_held(
     held: Callable[[], Awaitable[None]],
     *,
     every_secs: float = PATIENCE_SECS,
+    stored: Callable[[], None] = lambda: None,
 ) -> None:
     """Return when a batch is stored, however long there is no room for it.
 
     While it takes long `held` is awaited every `every_secs`. If that raises, or we are cancelled,
-    the batch may be stored or not.
+    the batch has a last moment: if `stored` was called it is stored, else it may be or not.
     """
-    storing = asyncio.create_task(_store(emit, batch))
+    storing = asyncio.create_task(_store(emit, batch, stored))
     try:
         while not (await asyncio.wait([storing], timeout=every_secs))[0]:
             await held()
         storing.result()
     finally:
-        storing.cancel()
-        await asyncio.gather(storing, return_exceptions=True)
+        try:
+            # What is on its way to the disk will be there: who knows it can tell the broker.
+            await asyncio.wait([storing], timeout=LAST_SECS)
+        finally:
+            storing.cancel()
+            await asyncio.gather(storing, return_exceptions=True)
 
 
-async def _store(emit: Emit, batch: Sequence[Received]) -> list[Receipt]:
+async def _store(emit: Emit, batch: Sequence[Received], stored: Callable[[], None]) -> None:
     while True:
         try:
-            return await emit.many(batch)
+            await emit.many(batch)
         except Overloaded:
             continue  # there was room when it asked; it waits for the next
+        stored()
+        return

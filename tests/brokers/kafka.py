@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import pytest
 
+from tests.brokers.certificates import Certificates
 from tests.brokers.server import Server, ask, free_port, program
 
 VERSION = "4.1.0"
@@ -65,8 +66,9 @@ class Kafka(Server):
     """Kafka; with `strict` each append is on disk before it is answered.
 
     `advertise` is the port that clients are sent to: that of a proxy before it. `protocol` is that
-    of its listener; those with SASL know `USERS` by PLAIN and SCRAM-SHA-256. `settings` are more
-    lines of server.properties.
+    of its listener; those with SASL know `USERS` by PLAIN and SCRAM-SHA-256, those with SSL show
+    `certificates` and want to see one of the same authority. `settings` are more lines of
+    server.properties.
     """
 
     name: ClassVar[str] = "java"
@@ -77,12 +79,14 @@ class Kafka(Server):
         *,
         strict: bool = True,
         protocol: str = "PLAINTEXT",
+        certificates: Certificates | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.jars = jars()
         self.strict = strict
         self.protocol = protocol
+        self.certificates = certificates
         self.settings = dict(settings or {})
         self.advertise: int | None = None
         self.controller = free_port()
@@ -113,6 +117,7 @@ class Kafka(Server):
             "auto.create.topics.enable": "false",
             **({"log.flush.interval.messages": "1"} if self.strict else {}),
             **(self._with_users() if self.protocol.startswith("SASL") else {}),
+            **self._with_tls(),
             **self.settings,
         }
         text = "".join(f"{name}={value}\n" for name, value in lines.items())
@@ -131,14 +136,25 @@ class Kafka(Server):
         return [*self._java(), "kafka.Kafka", str(self.folder / "server.properties")]
 
     def answers(self) -> bool:
-        """Whether it answers a client's first request; where TLS comes first, an open port."""
-        if self.protocol.endswith("SSL"):
-            return bool(ask(self.port, b"\x15\x03\x01\x00\x02\x02\x50") or True)
-        return ask(self.port, _VERSIONS)[4:8] == b"\x00\x00\x00\x07"
+        """Whether it answers a client's first request."""
+        return ask(self.port, _VERSIONS, tls=self.certificates)[4:8] == b"\x00\x00\x00\x07"
 
     def _java(self) -> list[str]:
         small = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         return [self.program, *small, "-cp", f"{self.jars}/*"]
+
+    def _with_tls(self) -> dict[str, str]:
+        if self.certificates is None:
+            return {}
+        shown = self.folder / "shown.pem"
+        shown.write_bytes(self.certificates.key.read_bytes() + self.certificates.cert.read_bytes())
+        return {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(shown),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.certificates.authority),
+            "listener.name.client.ssl.client.auth": "required",
+        }
 
     def _with_users(self) -> dict[str, str]:
         first, password = next(iter(USERS.items()))

@@ -85,8 +85,7 @@ class Mosquitto(Server):
 
     def answers(self) -> bool:
         """Whether it answers CONNECT with CONNACK."""
-        tls = None if self.certificates is None else self.certificates.authority
-        return ask(self.port, _CONNECT, tls=tls).startswith(b"\x20\x02")
+        return ask(self.port, _CONNECT, tls=self.certificates).startswith(b"\x20\x02")
 
     def save(self) -> None:
         """Write all to disk, and return when it is there."""

@@ -65,5 +65,4 @@ class Redis(Server):
 
     def answers(self) -> bool:
         """Whether it answers PING; a demand for a password is an answer, `LOADING` is none."""
-        tls = None if self.certificates is None else self.certificates.authority
-        return ask(self.port, b"PING\r\n", tls=tls).startswith((b"+PONG", b"-NOAUTH"))
+        return ask(self.port, b"PING\r\n", tls=self.certificates).startswith((b"+PONG", b"-NOAUTH"))

@@ -22,6 +22,8 @@ from typing import ClassVar, Self
 
 import pytest
 
+from tests.brokers.certificates import Certificates
+
 _PATIENCE_SECS = 60.0
 _LOOK_SECS = 0.02
 _TERM_SECS = 5.0
@@ -59,15 +61,13 @@ def free_port() -> int:
             return port
 
 
-def ask(port: int, request: bytes, size: int = 4096, *, tls: Path | None = None) -> bytes:
-    """The first bytes that a server answers; OSError if it does not.
-
-    With `tls`, the PEM file of its authority, it is asked over TLS.
-    """
+def ask(port: int, request: bytes, size: int = 4096, *, tls: Certificates | None = None) -> bytes:
+    """The first bytes that a server answers, over TLS with `tls`; OSError if it does not."""
     with socket.create_connection(("127.0.0.1", port), _ANSWER_SECS) as plain, ExitStack() as stack:
         connection = plain
         if tls is not None:
-            context = ssl.create_default_context(cafile=str(tls))
+            context = ssl.create_default_context(cafile=str(tls.authority))
+            context.load_cert_chain(tls.cert, tls.key)
             connection = stack.enter_context(
                 context.wrap_socket(plain, server_hostname="127.0.0.1")
             )

@@ -29,6 +29,7 @@ def wrapped(cause):
         (socket.gaierror(-2, "Name or service not known"), "db:1: there is no such host"),
         (TimeoutError(), "db:1 does not answer"),
         (ssl.SSLError(1, "wrong version number"), "does the port speak TLS"),
+        (ssl.SSLError(1, "SSLV3_ALERT_BAD_CERTIFICATE"), "wants a certificate of ours"),
         (OSError("odd"), "could not connect"),
     ],
 )

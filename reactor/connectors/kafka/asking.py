@@ -21,6 +21,7 @@ from reactor.plugin.reach import why
 
 ASK_SECS = 8.0
 _BROKER_SECS = 3.0
+_CLOSE_SECS = 0.5
 
 # It repeats itself ten times a second while a broker is away; the source's state says it once.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -57,13 +58,13 @@ async def _ask(host: str, port: int, cluster: Cluster, given: dict[str, object])
     try:
         found = await connection.send(MetadataRequest(None))
     finally:
-        connection.close()
+        await _close(connection)
     brokers = [(broker[1], broker[2]) for broker in found.brokers]
     if brokers and (host, port) not in brokers:
         # Clients go on at the addresses that the brokers give, whatever they began with.
         there = f"{brokers[0][0]}:{brokers[0][1]}"
         try:
-            (await _connect(*brokers[0], given)).close()
+            await _close(await _connect(*brokers[0], given))
         except (OSError, KafkaError) as error:
             said = _why(error, there, cluster)
             message = f"{host}:{port} sends us to {there} (advertised.listeners), but {said}"
@@ -75,6 +76,13 @@ async def _ask(host: str, port: int, cluster: Cluster, given: dict[str, object])
 async def _connect(host: str, port: int, given: dict[str, object]) -> AIOKafkaConnection:
     limit_ms = round(_BROKER_SECS * 1000)
     return await create_conn(host, port, client_id="reactor", request_timeout_ms=limit_ms, **given)
+
+
+async def _close(connection: AIOKafkaConnection) -> None:
+    """Close a connection; over TLS both ends say good-bye."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_SECS):
+            await connection.close()
 
 
 def _why(error: BaseException, there: str, cluster: Cluster) -> str:

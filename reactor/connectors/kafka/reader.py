@@ -34,8 +34,10 @@ _POLL_MS = 250
 _MOST_RECORDS = 1000
 _COMMIT_EVERY_SECS = 0.2
 _COMMIT_SECS = 5.0
-_LAST_SECS = 0.3
+_LAST_SECS = 1.0
 _PLACE_SECS = 8.0
+# Brokers that live answer a fetch twice a second, also where nothing is new.
+_QUIET_SECS = 2.0
 _SAY_EVERY_SECS = 1.0
 _TOLD_SILENCE_SECS = 5.0
 
@@ -92,8 +94,9 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
                 heed_cancellation()
                 await self._turn()
         finally:
-            with suppress(SourceFailed):
-                await self._commit(limit_secs=_LAST_SECS)
+            if not self._is_quiet():
+                with suppress(SourceFailed):
+                    await self._commit(limit_secs=_LAST_SECS)
             await self._keep()
 
     async def _recall(self) -> None:
@@ -134,12 +137,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
             await self._place(lost)
         if records:
             await self._take(records)
-        now = self._now()
-        if now - self._committed_at >= _COMMIT_EVERY_SECS or not records:
+        self._watch(is_alive=bool(records))
+        is_due = self._now() - self._committed_at >= _COMMIT_EVERY_SECS or not records
+        # A commit that nobody answers would only stand beside the last one.
+        if is_due and not self._is_quiet():
             await self._commit(limit_secs=_COMMIT_SECS)
         if not records:
             await self._keep()
-        self._watch(is_alive=bool(records))
 
     async def _take(self, records: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
         async with self._storing:
@@ -153,12 +157,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
                         batch.append(received(record, self._form, {name: mark}))
                 marks[partition] = mark
             try:
-                await store_held(self._emit, batch, self._hold)
+                await store_held(
+                    self._emit, batch, self._hold, stored=lambda: self._marks.update(marks)
+                )
             except _Moved:
-                return  # they begin anew where the store says
+                pass  # they begin anew where the store says
             finally:
                 self._let_go()
-            self._marks |= marks
 
     async def _hold(self) -> None:
         """Stay a member that fetches nothing while nothing can be stored."""
@@ -294,6 +299,9 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
             raise SourceFailed(f"no broker has answered for {SILENCE_SECS:g} s", lost=True)
         if now - self._said_at >= _SAY_EVERY_SECS:
             self._say()
+
+    def _is_quiet(self) -> bool:
+        return self._now() - self._alive_at > _QUIET_SECS
 
     def _say(self) -> None:
         if not self._assigned or self._failure is not None:

@@ -124,7 +124,7 @@ async def kafka(config: Topics, emit: Emit, context: SourceContext) -> None:
     topics = config.topics or []
     _look_for(topics, answer.topics)
     group = config.group or context.instance.replace(":", "-")
-    async with _member(cluster, group) as consumer:
+    async with member(cluster, group) as consumer:
         reader = Reader(
             consumer, emit, context, answer=answer, form=config.decode, start=config.start
         )
@@ -148,7 +148,7 @@ def _look_for(topics: Iterable[str], there: frozenset[str]) -> None:
 
 
 @asynccontextmanager
-async def _member(cluster: Cluster, group: str) -> AsyncIterator[Any]:
+async def member(cluster: Cluster, group: str) -> AsyncIterator[Any]:
     """A member of the group that commits nothing by itself."""
     from aiokafka import AIOKafkaConsumer
     from aiokafka.errors import KafkaError
@@ -183,8 +183,13 @@ async def _leave(consumer: Any) -> None:
         async with asyncio.timeout(_STOP_SECS):
             await consumer.stop()
             return
-    # It was cut off before it had closed its connections.
-    with suppress(TimeoutError, AttributeError):
+    # It was cut off before it had ended its tasks and closed its connections.
+    coordinator, fetcher, client = consumer._coordinator, consumer._fetcher, consumer._client  # noqa: SLF001
+    with suppress(TimeoutError):
         async with asyncio.timeout(_STOP_SECS):
-            await consumer._fetcher.close()  # noqa: SLF001
-            await consumer._client.close()  # noqa: SLF001
+            if coordinator is not None:
+                await coordinator._stop_heartbeat_task()  # noqa: SLF001
+                await coordinator._stop_commit_offsets_refresh_task()  # noqa: SLF001
+            if fetcher is not None:
+                await fetcher.close()
+            await client.close()

@@ -22,9 +22,11 @@ _names = (f"topic{number}" for number in itertools.count(1))
 class Topic:
     """A topic of its own, with what a test does to it from outside."""
 
-    def __init__(self, address: str, name: str) -> None:
+    def __init__(self, address: str, name: str, login: Mapping[str, Any] | None = None) -> None:
         self.address = address
         self.name = name
+        # What aiokafka is told besides the address.
+        self.login = dict(login or {})
         self.group = f"group-of-{name}"
 
     async def make(self, partitions: int = 1, **settings: str) -> None:
@@ -68,7 +70,9 @@ class Topic:
     @asynccontextmanager
     async def producer(self) -> AsyncIterator[AIOKafkaProducer]:
         """A producer of another program."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.address, enable_idempotence=True)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.address, enable_idempotence=True, **self.login
+        )
         await producer.start()
         try:
             yield producer
@@ -112,7 +116,7 @@ class Topic:
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.address, **self.login)
         await admin.start()
         try:
             yield admin

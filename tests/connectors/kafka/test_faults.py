@@ -8,9 +8,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from reactor.connectors.kafka.cluster import Cluster
 from reactor.connectors.kafka.source import kafka as source_kafka
+from reactor.connectors.kafka.source import member
 from tests.brokers.kafka import Kafka
-from tests.brokers.listening import Ears, listening
+from tests.brokers.listening import Ears, eventually, listening
 from tests.brokers.proxy import Proxy
 from tests.connectors.kafka.conftest import Topic
 
@@ -109,7 +111,7 @@ async def test_nothing_is_lost_over_kills_pauses_and_cuts(proxied, ears, record_
     record_property("longest_to_resume_secs", round(max(resumed), 2))
 
 
-async def test_a_broker_that_is_away(proxied, ears, caplog):
+async def test_a_broker_that_is_away(proxied, ears, caplog, record_property):
     """The source says why it waits, neither spins nor floods the log, and goes on."""
     server, proxy = proxied
     topic = Topic(server.address, "away")
@@ -126,8 +128,37 @@ async def test_a_broker_that_is_away(proxied, ears, caplog):
         await asyncio.to_thread(server.start)
         await ears.until_heard(1)
 
-    assert after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime < 3 * 0.2
+    busy_secs = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
+    record_property("busy_secs_in_3", round(busy_secs, 3))
+    record_property("log_lines", lines)
+    assert busy_secs < 3 * 0.2
     assert lines < 20
+
+
+async def test_a_member_that_is_cut_off_leaves_nothing_running(proxied):
+    """The broker is silent while the group changes: neither heartbeats nor a join stay behind."""
+    server, _ = proxied
+    topic = Topic(server.address, "cut-off")
+    await topic.make()
+    before = asyncio.all_tasks()
+    async with member(Cluster(brokers=[server.address]), topic.group) as consumer:
+        consumer.subscribe([topic.name])
+        coordinator = consumer._coordinator
+
+        async def joined():
+            return coordinator._heartbeat_task is not None
+
+        async def joins_again():
+            return coordinator._heartbeat_task is None
+
+        await eventually(joined, "it is a member")
+        await asyncio.to_thread(server.pause)
+        coordinator.request_rejoin()
+        await eventually(joins_again, "it waits for the group")
+    left = asyncio.all_tasks() - before
+    await asyncio.to_thread(server.resume)
+
+    assert left == set()
 
 
 async def test_members_come_and_go_and_nothing_is_lost(kafka, record_property):
@@ -150,9 +181,33 @@ async def test_members_come_and_go_and_nothing_is_lost(kafka, record_property):
         await one.until(lambda: len({*one.data, *two.data}) == count, "all", 60)
 
     told = [(d.fields["partition"], d.fields["offset"]) for d in one.heard + two.heard]
-    assert set(one.data) | set(two.data) == set(range(count))
     record_property("records", count)
     record_property("told_twice", len(told) - len(set(told)))
+    assert set(one.data) | set(two.data) == set(range(count))
+    assert len(told) == len(set(told))
+
+
+async def test_a_half_open_line_is_noticed(proxied, ears, record_property):
+    """Nothing comes through and nothing says so; what was stored meanwhile is not told again."""
+    server, proxy = proxied
+    topic = Topic(server.address, "half-open")
+    await topic.make()
+    await topic.send(1)
+    loop = asyncio.get_running_loop()
+    async with listening(source_kafka, topic.config(), ears) as source:
+        await ears.until_heard(1)
+        ears.open.clear()
+        await topic.send(2)
+        proxy.half_open()
+        ears.open.set()
+        began = loop.time()
+        await source.failed("no broker has answered for 30 s", 45)
+        record_property("noticed_secs", round(loop.time() - began, 2))
+        proxy.mend()
+        await topic.send(3)
+        await ears.until(lambda: 3 in ears.data, "it goes on")
+
+    assert ears.data == [1, 2, 3]
 
 
 async def test_a_slow_sliced_line_is_only_slow(proxied, ears):

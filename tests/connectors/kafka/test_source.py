@@ -4,6 +4,8 @@ import pytest
 from msgspec import json
 
 from reactor.clock import instant
+from reactor.connectors.kafka.source import kafka as source_kafka
+from tests.brokers.listening import Ears, listening
 from tests.brokers.running import eventually
 from tests.connectors.kafka.conftest import reading
 
@@ -104,6 +106,17 @@ async def test_after_a_restart_it_goes_on(topic, store):
 
     async with reading(topic.config(), store=store) as source:
         assert await source.data(2) == [1, 2]
+
+
+async def test_what_is_being_stored_when_it_leaves_is_committed(topic):
+    """Whoever reads on in the group begins behind it."""
+    await topic.send(*range(10))
+    ears = Ears()
+
+    async with listening(source_kafka, topic.config(), ears):
+        await ears.until_heard(10)
+
+    assert await topic.committed() == 10
 
 
 async def test_what_was_stored_and_not_committed_is_told_once(topic, store):
