@@ -120,7 +120,8 @@ async def test_nothing_is_lost_over_kills_pauses_and_cuts(own, ears, record_prop
     await make(server.url, "orders")
     config = {"servers": [f"nats://127.0.0.1:{proxy.port}"], "stream": "orders", "durable": "mine"}
     loop, busy, chance = asyncio.get_running_loop(), asyncio.Event(), random.Random(7)
-    resumed, back = {kind: [] for kind in KINDS}, []
+    resumed: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    back: list[str] = []
     busy.set()
     async with listening(source_nats, config, ears, wait=asyncio.sleep) as source:
         await source.up()
