@@ -3,6 +3,7 @@
 import os
 from contextlib import closing
 from random import Random
+from time import monotonic
 
 import pymysql
 import pytest
@@ -58,21 +59,24 @@ def some_effects(effects, least):
     eventually(lambda: effects() >= least, "some effects")
 
 
-def test_kills_of_the_daemon_lose_and_repeat_nothing(daemon, server, ask):
+def test_kills_of_the_daemon_lose_and_repeat_nothing(daemon, server, ask, record_property):
     """Killed with -9 while rows flow: each change has its effect exactly once, in order of key."""
     daemon.flow("orders", FLOW)
     (daemon.folder / "reactor.yaml").write_text(CONNECTIONS.format(dsn=server.dsn))
-    chance, total = Random(3), 0
+    chance, total, resumed = Random(3), 0, []
 
     def effects():
         return ask("select count(*) from effects")[0][0]
 
     for _ in range(KILLS):
         daemon.start("--config", "reactor.yaml")
+        began, before = monotonic(), effects()
         for _ in range(ROWS // 10):
             ask("insert into orders (n) select 0 from seq_1_to_10")
         ask("update orders set n = n + 1 where mod(id, 10) = 0")
         total += ROWS
+        some_effects(effects, before + 1)
+        resumed.append(round(monotonic() - began, 2))
         wanted = effects() + chance.randrange(1, ROWS)
         some_effects(effects, wanted)
         daemon.kill()
@@ -89,6 +93,9 @@ def test_kills_of_the_daemon_lose_and_repeat_nothing(daemon, server, ask):
     assert {id_: list(range(told[0], final[id_] + 1)) for id_, told in found.items()} == found
     assert found.keys() == final.keys()
     assert not list(daemon.api.pages("dead", limit=None))
+    record_property("kills", KILLS)
+    record_property("changes", changes)
+    record_property("longest_to_resume_secs", max(resumed))
 
 
 def test_what_is_missing_is_shown(daemon, server, ask):

@@ -153,7 +153,7 @@ class Stream:
 
 
 async def until_first_ends(
-    work: Sequence["asyncio.Task[None]"], hang_up: Callable[[], None]
+    work: Sequence["asyncio.Task[None]"], hang_up: Callable[[], None] = lambda: None
 ) -> None:
     """Wait until one of these ends, hang up, cancel the others, and raise what ended it.
 
