@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import gc
 import os
 import random
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from reactor.connectors.sql.action import sql
 from reactor.connectors.sql.database import Session
+from reactor.connectors.sql.dsn import database
 from reactor.connectors.sql.polling import sql as polling
 from reactor.errors import ActionFailed, DatabaseFailed
 from reactor.expr.parse import parse
@@ -339,8 +341,6 @@ async def test_polling_over_kills_and_cuts(kind, tmp_path, record_property):
 
 async def test_a_lost_connection_may_be_tried_again(postgres):
     """A server that hangs up, and one that is not there, are failures that pass."""
-    from reactor.connectors.sql.dsn import database
-
     session = await database(postgres.dsn, ".").connect()
     with pytest.raises(DatabaseFailed) as hung_up:
         await session.query("select pg_terminate_backend(pg_backend_pid())", max_rows=1)
@@ -353,6 +353,27 @@ async def test_a_lost_connection_may_be_tried_again(postgres):
     assert hung_up.value.transient
     assert away.value.transient
     assert not unknown.value.transient
+
+
+async def test_pages_of_a_server_that_is_gone_leave_nothing_open(postgres):
+    """Who stops reading after the line was lost hears so, and psycopg has nothing to warn of."""
+    session = await database(postgres.dsn, ".").connect()
+    other = await database(postgres.dsn, ".").connect()
+    query = "select pg_backend_pid() as pid from generate_series(1, 10)"
+    pages = session.pages(query, [], 2)
+    page = await anext(pages)
+    gone = "select pg_terminate_backend($1, 5000)::text as gone"
+    await other.query(gone, [page[0]["pid"]], max_rows=1)
+
+    with pytest.raises(DatabaseFailed) as failure:
+        await pages.aclose()
+
+    await session.close()
+    await other.close()
+    transient = failure.value.transient
+    del pages, failure
+    gc.collect()
+    assert transient
 
 
 @SERVERS
