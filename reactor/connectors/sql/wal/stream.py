@@ -89,10 +89,9 @@ class Stream:
             return None
         if size < 0:
             raise DatabaseFailed(self._farewell(), transient=True)
-        body = bytes(data)
-        if body[:1] == b"w":
-            return body[_DATA.size :]
-        _, lsn, _, asks = _KEEPALIVE.unpack(body)
+        if data[0] == 119:  # w: a message of pgoutput, behind a head of which we need nothing
+            return bytes(data[_DATA.size :])
+        _, lsn, _, asks = _KEEPALIVE.unpack(data)
         return Keepalive(lsn, asks=bool(asks))
 
     def refill(self) -> bool:
