@@ -287,7 +287,8 @@ class Follower:
         self._index += 1
         if op not in self._ops or (self._gtid == self._mark[0] and self._index <= self._mark[1]):
             return  # not wanted, or stored before we were started
-        row = {**(old or {}), **(new or {})}
+        # A session that logs less of a row may leave the key out of one of both.
+        row = {**old, **new} if old and new else new or old
         self._pending.append(
             Received(
                 data={
