@@ -17,7 +17,7 @@ from reactor.connectors.sql.statements import BATCH
 from reactor.errors import StorageFailed
 from reactor.logs import configure
 from reactor.model.event import Receipt, Received
-from reactor.plugin.context import Files
+from reactor.plugin.context import Emit, Files
 from reactor.plugin.decode import decode
 from reactor.plugin.spec import Spec
 from reactor.secrets import Redactor
@@ -42,14 +42,18 @@ def change_row(
     size: Size,
     folder: Path,
     *,
-    stored: Callable[[int, Path], Coroutine[Any, Any, float]],
+    emitted: Callable[[int, Path | None], Coroutine[Any, Any, float]],
     only_read: Callable[[int], Coroutine[Any, Any, float]],
 ) -> Row:
-    """Changes stored, beside the same events without the database and a reader that stores none."""
+    """Changes stored, beside the same events without the database and a reader that stores none.
+
+    `emitted` says how long the source takes, with a store in a folder or to nobody.
+    """
     count, turn = size.flows_in_process, iter(range(1000))
-    ours, inside, bare = interleaved(
+    ours, alone, inside, bare = interleaved(
         size.rounds,
-        lambda: count / uvloop.run(stored(count, folder / f"{key}{next(turn)}")),
+        lambda: count / uvloop.run(emitted(count, folder / f"{key}{next(turn)}")),
+        lambda: count / uvloop.run(emitted(count, None)),
         lambda: count / uvloop.run(_without_database(count, folder / f"{key}{next(turn)}")),
         lambda: count / uvloop.run(only_read(count)),
     )
@@ -69,6 +73,8 @@ def change_row(
             "rows_a_transaction": ROWS_A_TRANSACTION,
             "bare_reader_a_sec": bare.median,
             "of_bare_reader": of_reader,
+            "source_alone_a_sec": alone.median,
+            "source_alone_of_bare_reader": alone.median / bare.median,
         },
     )
 
@@ -111,25 +117,33 @@ def upsert_row(
     )
 
 
-async def store_changes(
-    source: Spec, config: Mapping[str, Any], count: int, state: Path, *, position: Any = None
+async def emit_changes(
+    source: Spec, config: Mapping[str, Any], count: int, state: Path | None, *, position: Any = None
 ) -> float:
-    """Seconds in which a source that follows has stored so many changes that wait for it."""
+    """Seconds in which a source that follows has emitted so many changes that wait for it."""
+    if state is None:
+        return await _timed(source, config, _Counting(None, count), position)
     store = await open_sqlite(state, on_failure=_stop, clock=SystemClock())
     with configure("json", "info", Redactor(), StringIO()):
         async with World(FLOW, store=store) as world:
-            emit = _Counting(world, count)
-            assert source.run is not None
-            context = _Context(position)
-            run = source.run(decode(config, source.config), emit, context)
-            running = asyncio.create_task(run)
-            await asyncio.wait([running, emit.all], return_when=asyncio.FIRST_COMPLETED)
-            secs = time.perf_counter() - context.began
-            running.cancel()
-            await asyncio.wait([running])
-            emit.all.result()
+            emit = _Counting(world.engine.emitter("event"), count)
+            secs = await _timed(source, config, emit, position)
             await world.settle()
     await store.close(clean=True)
+    return secs
+
+
+async def _timed(
+    source: Spec, config: Mapping[str, Any], emit: "_Counting", position: Any
+) -> float:
+    assert source.run is not None
+    context = _Context(position)
+    running = asyncio.create_task(source.run(decode(config, source.config), emit, context))
+    await asyncio.wait([running, emit.all], return_when=asyncio.FIRST_COMPLETED)
+    secs = time.perf_counter() - context.began
+    running.cancel()
+    await asyncio.wait([running])
+    emit.all.result()
     return secs
 
 
@@ -162,18 +176,19 @@ async def _upsert(dsn: str, text: str, given: list[list[Any]]) -> float:
 
 
 class _Counting:
-    """Emits into a world and says when all is stored."""
+    """Emits to somebody or nobody, and says when all is emitted."""
 
-    def __init__(self, world: World, count: int) -> None:
+    def __init__(self, emit: Emit | None, count: int) -> None:
         self.all: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._emit = world.engine.emitter("event")
+        self._emit = emit
         self._left = count
 
-    async def many(self, received: list[Received]) -> list[Receipt]:
+    async def many(self, received: Sequence[Received]) -> list[Receipt]:
         """Store a batch."""
-        given = [_typed(one) for one in received]
-        receipts = await self._emit.many(given)
-        self._left -= len(receipts)
+        receipts: list[Receipt] = []
+        if self._emit is not None:
+            receipts = await self._emit.many([_typed(one) for one in received])
+        self._left -= len(received)
         if self._left <= 0 and not self.all.done():
             self.all.set_result(None)
         return receipts

@@ -10,7 +10,7 @@ from typing import Any
 
 import pymysql
 
-from databases import COLUMNS, ROWS_A_TRANSACTION, TABLE, change_row, store_changes, upsert_row
+from databases import COLUMNS, ROWS_A_TRANSACTION, TABLE, change_row, emit_changes, upsert_row
 from measure import Row, Size
 from reactor.connectors.sql.binlog.source import mysql as source
 from reactor.connectors.sql.statements import upsert_sql
@@ -37,17 +37,17 @@ def rows(size: Size, folder: Path) -> list[Row]:
 def _changes(line: Mapping[str, Any], dsn: str, size: Size, folder: Path) -> Row:
     names = (f"t{number}" for number in count_up())
 
-    async def stored(count: int, state: Path) -> float:
+    async def emitted(count: int, state: Path | None) -> float:
         table = next(names)
         at = _prepare(line, table, count)
         config = {"dsn": dsn, "tables": [table], "snapshot": False}
-        return await store_changes(source, config, count, state, position={"gtid": at})
+        return await emit_changes(source, config, count, state, position={"gtid": at})
 
     async def only_read(count: int) -> float:
         table = next(names)
         return _only_read(line, _prepare(line, table, count), table, count)
 
-    return change_row("binlog", "MariaDB", size, folder, stored=stored, only_read=only_read)
+    return change_row("binlog", "MariaDB", size, folder, emitted=emitted, only_read=only_read)
 
 
 def _upserts(line: Mapping[str, Any], dsn: str, size: Size) -> Row:

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from databases import COLUMNS, ROWS_A_TRANSACTION, TABLE, change_row, store_changes, upsert_row
+from databases import COLUMNS, ROWS_A_TRANSACTION, TABLE, change_row, emit_changes, upsert_row
 from measure import Row, Size
 from reactor.clock import SystemClock
 from reactor.connectors.sql.changes import postgres as source
@@ -38,18 +38,18 @@ def rows(size: Size, folder: Path) -> list[Row]:
 def _changes(dsn: str, size: Size, folder: Path) -> Row:
     names = (f"t{number}" for number in count_up())
 
-    async def stored(count: int, state: Path) -> float:
+    async def emitted(count: int, state: Path | None) -> float:
         table = next(names)
         _prepare(dsn, table, count)
         config = {"dsn": dsn, "tables": [table], "slot": table, "snapshot": False}
-        return await store_changes(source, config, count, state)
+        return await emit_changes(source, config, count, state)
 
     async def only_read(count: int) -> float:
         table = next(names)
         _prepare(dsn, table, count)
         return await _only_read(dsn, table, count)
 
-    return change_row("wal", "PostgreSQL", size, folder, stored=stored, only_read=only_read)
+    return change_row("wal", "PostgreSQL", size, folder, emitted=emitted, only_read=only_read)
 
 
 def _upserts(dsn: str, size: Size) -> Row:
@@ -73,8 +73,9 @@ def _upserts(dsn: str, size: Size) -> Row:
 
 
 def _prepare(dsn: str, table: str, count: int) -> None:
-    """A table, a slot, and changes that wait in the log."""
+    """A table, a slot in place of the one before, and changes that wait in the log."""
     with psycopg.connect(dsn, autocommit=True) as line:
+        line.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots")
         line.execute(f"create table {table} {TABLE}")
         line.execute(f"create publication {table} for table {table}")
         line.execute(f"select pg_create_logical_replication_slot('{table}', 'pgoutput')")
