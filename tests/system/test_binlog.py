@@ -99,6 +99,7 @@ def test_kills_of_the_daemon_lose_and_repeat_nothing(daemon, server, ask, record
     final = dict(ask("select id, n from orders"))
     assert found == {id_: list(range(n + 1)) for id_, n in final.items()}
     assert not list(daemon.api.pages("dead", limit=None))
+    assert 'reactor_source_lag{source="mysql:' in daemon.api.get("metrics")
     record_property("kills", KILLS)
     record_property("changes", changes)
     record_property("longest_to_resume_secs", max(resumed))
