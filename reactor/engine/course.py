@@ -11,9 +11,9 @@ from reactor.engine.turns import Ended
 from reactor.engine.undoing import Undoing
 from reactor.errors import EvaluationError
 from reactor.model.execution import Failure, State
-from reactor.model.flow import AnyStep, Flow
+from reactor.model.flow import AnyStep, Flow, inside, steps_of
 
-LIMIT_SECS = 300.0  # `finally` and `undo`, each in all (semantics.md 4)
+LIMIT_SECS = 300.0  # `finally` and `undo`, each in all, unless a step there has longer
 REPLACED = "replaced"  # the kind of error with which a newer execution takes the place of this one
 
 
@@ -66,7 +66,8 @@ class Course:
         if self.phase == "do":
             self.do_ended(None)
         elif self.phase == "undo":
-            self.skip()
+            self._undoing.stop(self._note)
+            self._undo(self._after_undo)
         elif self.phase == "finally":
             self.end()
         else:
@@ -88,14 +89,23 @@ class Course:
         else:
             self._undo(after)
 
-    def skip(self) -> None:
-        """Leave `undo` or `finally` as it is, and go on after it."""
-        if self.phase == "undo":
-            self._undoing.skip(self._note)
-            after, self._after_undo = self._after_undo, _nothing
-            after()
+    def leave(self, error: Failure) -> None:
+        """Leave `undo` or `finally` as it is, and go on after it; cancelled, end at once."""
+        undoing = self.phase == "undo"
+        if undoing:
+            self._undoing.leave(error, self._note)
+        if undoing and error.kind != "cancelled":
+            self._undone()
         else:
             self.end()
+
+    @property
+    def limit_secs(self) -> float:
+        """How long `undo` or `finally` may take in all: five minutes, or as long as one step."""
+        steps = self._flow.finally_
+        if self.phase == "undo":
+            steps = tuple(each for step in steps_of(self._flow) for each in step.undo)
+        return max(LIMIT_SECS, *(_longest(step) for step in steps))
 
     def close(self) -> None:
         """Go to `finally`."""
@@ -165,6 +175,12 @@ class Course:
         self.error = failure
         self._verdict = State.FAILED
         self._names["error"] = plain(failure)
+
+
+def _longest(step: AnyStep) -> float:
+    """How long one step may take, by what is written beside it and the steps inside it."""
+    retry = None if step.retry is None else step.retry.within_secs
+    return max(step.timeout_secs or 0.0, retry or 0.0, *(_longest(each) for each in inside(step)))
 
 
 def _nothing(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""How long an execution may take: `run.timeout` for all, five minutes for undo and finally."""
+"""How long an execution may take: `run.timeout` for all, an own limit for undo and finally."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,12 +13,16 @@ _LATE = Failure(step=None, kind="timeout", message="undo or finally took too lon
 
 
 class Deadlines:
-    """Sets and clears the timers of live executions; `cancel` ends one that took too long."""
+    """Sets and clears the timers of live executions; `cancel` ends one that took too long.
+
+    For `undo` and `finally` the time does not count in which nobody was here to do them.
+    """
 
     def __init__(self, clock: Clock, spans: Timers, cancel: Callable[[int, Failure], bool]) -> None:
         self._clock = clock
         self._spans = spans
         self._cancel = cancel
+        self._here_ms = clock.now_ms()
 
     def set(self, running: Running) -> None:
         """Set what is not set yet: a flow's time counts from its first start, waits included."""
@@ -26,17 +30,25 @@ class Deadlines:
         if limit is not None and running.deadline is None and running.started_ms is not None:
             passed = (self._clock.now_ms() - running.started_ms) / 1000
             running.deadline = self._spans.after(limit - passed, partial(self.too_long, running))
-        until_ms = running.machine.closing_until_ms
+        until_ms = self._until(running)
         if until_ms != running.closing_ms:
             self._close_by(running, until_ms)
 
     def due(self, running: Running) -> int | None:
         """The stored time to which it sleeps: what it waits for, or the end of its time."""
-        times = [running.machine.due, running.machine.closing_until_ms]
+        times = [running.machine.due, self._until(running)]
         limit = running.flow.run.timeout_secs
         if limit is not None and running.started_ms is not None and not running.machine.closing:
             times.append(running.started_ms + round(limit * 1000))
         return min((time for time in times if time is not None), default=None)
+
+    def _until(self, running: Running) -> int | None:
+        """When `undo` or `finally` has taken too long, if one of them runs."""
+        times = running.machine.closing_times
+        if times is None:
+            return None
+        since_ms, limit_ms = times
+        return max(since_ms, self._here_ms) + limit_ms
 
     def _close_by(self, running: Running, until_ms: int | None) -> None:
         if running.closing is not None:
@@ -57,7 +69,7 @@ class Deadlines:
 
     def too_long(self, running: Running) -> None:
         """End an execution whose `run.timeout` is over, or that of its `undo` or `finally`."""
-        until_ms = running.machine.closing_until_ms
+        until_ms = self._until(running)
         if until_ms is not None and until_ms <= self._clock.now_ms():
             self._cancel(running.row.id, _LATE)
             return

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from reactor.clock import instant
 from reactor.engine.asking import Ask, AskingFrame, Heard
-from reactor.engine.course import LIMIT_SECS, Course
+from reactor.engine.course import Course
 from reactor.engine.failures import failure_of, from_plain, plain
 from reactor.engine.ledger import Ledger
 from reactor.engine.render import Rendering
@@ -113,10 +113,7 @@ class Machine:
         if self.closing:
             self._opened.drop()
             self._walker.now_ms = now_ms
-            if error.kind == "timeout":
-                self._course.skip()
-            else:
-                self._course.end()
+            self._course.leave(error)
             self._walker.walk(now_ms)
             return
         self._asked = True
@@ -176,12 +173,12 @@ class Machine:
         return self._course.phase in ("undo", "finally")
 
     @property
-    def closing_until_ms(self) -> int | None:
-        """When `undo` or `finally` has taken too long, if one of them runs."""
+    def closing_times(self) -> tuple[int, int] | None:
+        """Since when `undo` or `finally` runs and how long it may, in ms; None if none does."""
         since_ms = self._course.since_ms
         if since_ms is None or not self.closing:
             return None
-        return since_ms + round(LIMIT_SECS * 1000)
+        return since_ms, round(self._course.limit_secs * 1000)
 
     @property
     def not_undone(self) -> list[tuple[str, dict[str, Any]]]:

@@ -96,11 +96,16 @@ class Undoing:
         ground = Ground(names, suffix, inside, above)
         self._push(Block(self._step(static).undo, ended, ground))
 
-    def skip(self, note: Note) -> None:
-        """The one under way is left as it is."""
-        if self._current:
-            note(self._current, "undone", None)
-            self._current = ""
+    def stop(self, note: Note) -> None:
+        """The one under way says itself that nothing more is to be done for it."""
+        note(self._current, "undone", None)
+        self._current = ""
+
+    def leave(self, failure: Failure, note: Note) -> None:
+        """Take nothing more back; each step that is left failed to be."""
+        for path in self.pending():
+            note(path, "undone", plain(failure))
+        self._current = ""
 
     def failures(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The steps that could not be taken back: their ids, and why."""

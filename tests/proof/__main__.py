@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.proof.disks import full_disk
 from tests.proof.drains import drain
 from tests.proof.failing import failing_disk
+from tests.proof.faults import FAULTS
 from tests.proof.kills import kills
 from tests.proof.machine import stories
 from tests.proof.power import control, cuts
@@ -19,7 +20,7 @@ from tests.proof.reloads import reloads
 from tests.proof.report import Figures, table
 from tests.proof.rules import broken
 from tests.proof.seeds import caught, cores, seeds
-from tests.proof.simulation import FAULTS, Simulation
+from tests.proof.simulation import Simulation
 
 Programme = Callable[[Path], Figures | None]
 

@@ -21,6 +21,7 @@ class Message(Struct, frozen=True):
     kind: str
     key: str
     size: int
+    published_ms: int
 
 
 class Call(Struct):
@@ -60,7 +61,8 @@ class Outside:
         self.life = 0
         self.alive = True
         self.calls: list[Call] = []
-        self.acknowledged: set[int] = set()
+        self.acknowledged: dict[int, int] = {}
+        self.answers: list[tuple[int, str | None]] = []
         self.delivered: set[int] = set()
         self.overlaps: list[str] = []
         self.most: Counter[str] = Counter()
@@ -121,13 +123,15 @@ class Outside:
             if chance.random() < 0.1:
                 raise SourceFailed("the broker went away before it heard of it")
             if self.alive:
-                self.acknowledged.update(one.id for one in batch)
+                now_ms = context.clock.now_ms()
+                for one in batch:
+                    self.acknowledged.setdefault(one.id, now_ms)
                 self._tell("acknowledged", [one.id for one in batch])
 
     @staticmethod
     def _received(message: Message) -> Received:
-        data = {"id": message.id, "kind": message.kind, "key": message.key}
-        data["items"] = list(range(message.size))
+        data: dict[str, Any] = {"id": message.id, "kind": message.kind, "key": message.key}
+        data |= {"items": list(range(message.size)), "even": message.size % 2 == 0}
         return Received(data=data, key=message.key, identity=str(message.id))
 
     async def _touch(self, config: Touch, context: ActionContext) -> Any:

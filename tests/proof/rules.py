@@ -8,19 +8,23 @@ from typing import Any
 from reactor.ids import id_text
 from reactor.model.execution import Execution, State
 from tests.proof.judge import Kept, read
-from tests.proof.outside import Call
+from tests.proof.outside import Call, Message
 from tests.proof.simulation import Seeded
 
-TAKEN_BY = {"plain": {"plain", "tally"}}
+TAKEN_BY = {"plain": {"plain", "tally"}, "asker": {"asker", "told"}, "word": set()}
+GATHERED = ("box", "burst", "third", "pair", "silent")  # how many start is for their own rules
 MAY_END = {
     "lone": {State.OK, State.SKIPPED},
     "newest": {State.OK, State.SKIPPED},
     "again": {State.OK, State.SKIPPED, State.CANCELLED},
     "picky": {State.FAILED},
+    "back": {State.FAILED},
 }
 MOST = {"plain": 4, "sleepy": 2, "spread": 2, "tally": 8}
 ONE_AT_A_TIME = ("line", "lone", "newest", "again")
 NAP_MS = 25_000
+HEARS_MS = 60_000
+THROTTLE = (2, 10_000)
 
 
 def broken(seeded: Seeded) -> list[str]:
@@ -28,6 +32,7 @@ def broken(seeded: Seeded) -> list[str]:
     history = _History(seeded, read(seeded.folder))
     rules = (
         _events, _ends, _effects, _results, _inputs, _order, _slots, _counts, _children, _naps,
+        _gathers, _pairs, _silence, _pace, _words, _answers, _undone, _called,
     )  # fmt: skip
     return [f"seed {seeded.seed}: {fault}" for rule in rules for fault in rule(history)]
 
@@ -47,6 +52,21 @@ class _History:
     def made(self, row: Execution) -> list[tuple[int, Call]]:
         return self.calls[id_text("exe", row.id)]
 
+    def published(self, kind: str) -> list[Message]:
+        return [message for message in self.seeded.outside.messages if message.kind == kind]
+
+    def given(self, flow: str, step: str = "one") -> list[tuple[Execution, Any]]:
+        """What each execution of a flow gave to its step, where it came so far."""
+        first = [
+            (row, next((call for _, call in self.made(row) if call.step == step), None))
+            for row in self.of(flow)
+        ]
+        return [(row, call.given) for row, call in first if call is not None]
+
+    @property
+    def clock_was_set(self) -> bool:
+        return any("clock set" in line for line in self.seeded.trace)
+
 
 def _events(history: _History) -> Iterator[str]:
     """Every message started exactly the executions it should, however often it was delivered."""
@@ -57,7 +77,7 @@ def _events(history: _History) -> Iterator[str]:
     wanted["child"] = wanted["parent"]
     found = Counter(row.flow for row in rows)
     for flow in sorted(wanted.keys() | found.keys()):
-        if wanted[flow] != found[flow]:
+        if wanted[flow] != found[flow] and flow not in GATHERED:
             yield f"{flow}: {found[flow]} executions for {wanted[flow]} events"
     if history.seeded.repaired:
         yield f"{history.seeded.repaired} executions had no owner"
@@ -68,7 +88,7 @@ def _ends(history: _History) -> Iterator[str]:
     for row in history.rows:
         if row.state not in MAY_END.get(row.flow, {State.OK}):
             yield f"{row.flow} {id_text('exe', row.id)} is {row.state.word}: {row.error}"
-    dead = Counter(letter.execution for letter in history.kept.dead)
+    dead = Counter(letter.execution for letter in history.kept.dead if letter.kind != "undo")
     failed = Counter(row.id for row in history.rows if row.state is State.FAILED)
     if dead != failed:
         yield f"dead letters {dead} for failed executions {failed}"
@@ -76,7 +96,8 @@ def _ends(history: _History) -> Iterator[str]:
 
 def _effects(history: _History) -> Iterator[str]:
     """Each step of an execution that is ok took effect, no more often than crashes allow."""
-    wanted = {"plain": 3, "line": 2, "lone": 1, "newest": 1, "sleepy": 2, "tally": 1, "parent": 2}
+    wanted = dict.fromkeys((*GATHERED, "slow", "hears", "asks", "asker", "told"), 1)
+    wanted |= {"plain": 3, "line": 2, "lone": 1, "newest": 1, "sleepy": 2, "tally": 1, "parent": 2}
     for row in history.rows:
         good = Counter(call.key for _, call in history.made(row) if call.ended == "ok")
         if row.state is State.OK and len(good) < wanted.get(row.flow, 0):
@@ -90,7 +111,7 @@ def _effects(history: _History) -> Iterator[str]:
 
 def _results(history: _History) -> Iterator[str]:
     """A step whose successor has begun is never tried again: its result was stored before."""
-    for flow in ("plain", "line", "sleepy", "parent", "picky"):
+    for flow in ("plain", "line", "sleepy", "parent", "picky", "back"):
         for row in history.of(flow):
             ended: set[str] = set()
             last = ""
@@ -149,7 +170,7 @@ def _children(history: _History) -> Iterator[str]:
 
 def _naps(history: _History) -> Iterator[str]:
     """Nobody wakes before its time; where the clock was never set, that is a fact of the trace."""
-    if any("clock set" in line for line in history.seeded.trace):
+    if history.clock_was_set:
         return
     for row in history.of("sleepy"):
         begun: dict[str, list[int]] = defaultdict(list)
@@ -157,3 +178,116 @@ def _naps(history: _History) -> Iterator[str]:
             begun[call.step].append(call.began_ms)
         if begun["two"] and min(begun["two"]) - max(begun["one"]) < NAP_MS:
             yield f"{id_text('exe', row.id)} woke too early"
+
+
+def _gathers(history: _History) -> Iterator[str]:
+    """A batch or a burst has each event once and leaves none out; of a count, each third fires."""
+    for flow in ("box", "burst", "third"):
+        keys = {message.id: message.key for message in history.published(flow)}
+        found = [number for _, numbers in history.given(flow) for number in numbers]
+        twice = [number for number, count in Counter(found).items() if count > 1]
+        if twice:
+            yield f"{flow}: {twice} are in two executions"
+        if flow != "third" and (missed := keys.keys() - set(found)):
+            yield f"{flow}: {sorted(missed)} are in no execution"
+        for row, numbers in history.given(flow):
+            if {keys[number] for number in numbers} != {row.key}:
+                yield f"{flow}: {numbers} are not all of key {row.key}"
+            if len(numbers) > 3 and flow != "burst":
+                yield f"{flow}: {len(numbers)} events are in one execution"
+    keys_of_thirds = Counter(message.key for message in history.published("third"))
+    fired = Counter(row.key for row in history.of("third"))
+    if fired != +Counter({key: count // 3 for key, count in keys_of_thirds.items()}):
+        yield f"third fired {dict(fired)} for {dict(keys_of_thirds)} events"
+
+
+def _pairs(history: _History) -> Iterator[str]:
+    """A join met as many pairs of each key as there are, each event once."""
+    facts = {one.id: (one.key, one.size % 2) for one in history.published("pair")}
+    sides = Counter(facts.values())
+    met = Counter(row.key for row in history.of("pair"))
+    if met != +Counter({key: min(sides[key, 0], sides[key, 1]) for key, _ in sides}):
+        yield f"pair met {dict(met)} of {dict(sides)}"
+    found = [number for _, both in history.given("pair") for number in both]
+    if len(found) != len(set(found)):
+        yield f"pair: an event met two others: {found}"
+    for row, (even, odd) in history.given("pair"):
+        if (facts[even], facts[odd]) != ((row.key, 0), (row.key, 1)):
+            yield f"pair {row.key}: {even} met {odd}"
+
+
+def _silence(history: _History) -> Iterator[str]:
+    """Each key fell silent at last; each silence is told once."""
+    keys = {message.key for message in history.published("silent")}
+    if keys != (told := {row.key for row in history.of("silent")}):
+        yield f"the silence of {keys ^ told} was not told, or is none"
+    numbers = [number for _, number in history.given("silent")]
+    if len(numbers) != len(set(numbers)):
+        yield f"a silence was told twice: {numbers}"
+
+
+def _pace(history: _History) -> Iterator[str]:
+    """Never more starts of a key in any span than `throttle` allows."""
+    most, span_ms = THROTTLE
+    keys = {message.id: message.key for message in history.published("slow")}
+    starts: dict[str, list[int]] = defaultdict(list)
+    for row, number in history.given("slow"):
+        starts[keys[number]].append(row.started_ms or 0)
+    for key, times in starts.items():
+        times.sort()
+        near = [at for at, later in zip(times, times[most:], strict=False) if later - at < span_ms]
+        if near and not history.clock_was_set:
+            yield f"slow {key}: more than {most} starts within {span_ms} ms, at {near}"
+
+
+def _words(history: _History) -> Iterator[str]:
+    """Who waited for a word took one of its key, and nobody missed one that came in time."""
+    outside = history.seeded.outside
+    words = {message.id: message for message in history.published("word")}
+    for row, word in history.given("hears"):
+        if word is not None and words[word].key != row.key:
+            yield f"hears {row.key} took the word {word} of {words[word].key}"
+        missed = [
+            one.id
+            for one in words.values()
+            if one.key == row.key
+            and one.published_ms > row.created_ms
+            and outside.acknowledged[one.id] < row.created_ms + HEARS_MS
+        ]
+        if word is None and missed and not history.clock_was_set:
+            yield f"hears {row.key} of {row.created_ms} missed the words {missed}"
+
+
+def _answers(history: _History) -> Iterator[str]:
+    """A question is answered once, and what was answered is what its flow got."""
+    answers = history.seeded.outside.answers
+    twice = [
+        number for number, count in Counter(number for number, _ in answers).items() if count > 1
+    ]
+    if twice:
+        yield f"{twice} got two answers"
+    said = dict(answers)
+    for row, by in history.given("asks"):
+        if row.id in said and said[row.id] != by:
+            yield f"{id_text('exe', row.id)} got {by}, {said[row.id]} was answered"
+
+
+def _undone(history: _History) -> Iterator[str]:
+    """What a failed flow began is taken back, the last one first."""
+    gave_up = {letter.execution for letter in history.kept.dead if letter.kind == "undo"}
+    for row in history.of("back"):
+        good = [call.step for _, call in history.made(row) if call.ended == "ok"]
+        order = list(dict.fromkeys(good))
+        if order != ["one", "no_two", "no_one"] and row.id not in gave_up:
+            yield f"{id_text('exe', row.id)} took back {order}"
+
+
+def _called(history: _History) -> Iterator[str]:
+    """A called flow runs once for its caller, which gets what it came to."""
+    numbers = Counter(number for _, number in history.given("told"))
+    twice = [number for number, count in numbers.items() if count > 1]
+    if twice:
+        yield f"{twice} were called for twice"
+    answered = {number - 1000 for _, number in history.given("asker")}
+    if answered != numbers.keys():
+        yield f"{sorted(numbers)} were told, {sorted(answered)} came back"

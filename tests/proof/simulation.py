@@ -18,15 +18,15 @@ from typing import Any
 from msgspec import Struct
 
 from reactor.daemon.sources import Sources, SourceWorld
+from reactor.engine.approvals import Approvals
 from reactor.engine.core import Engine
 from reactor.engine.core import Outside as EngineOutside
 from reactor.engine.supervisor import Supervisor
-from reactor.errors import NotFound, StorageFailed
+from reactor.errors import NotFound, ReactorError, StorageFailed
 from reactor.loading.load import Loading, load_document, load_text
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import Connection, Files, Network
-from reactor.store import Write
 from reactor.store.sqlite import SqliteStore, open_sqlite
 from reactor.testing import BEGIN_MS
 from tests.proof.outside import Message, Outside
@@ -35,14 +35,16 @@ from tests.proof.virtual import Cut, LoopClock, VirtualLoop
 FLOWS = Path(__file__).with_name("simulated.yaml").read_text()
 KINDS = (
     "plain", "line", "lone", "newest", "again", "sleepy", "spread", "tally", "parent", "picky",
-    "quick",
+    "quick", "box", "burst", "third", "pair", "silent", "slow", "hears", "asks", "back", "asker",
 )  # fmt: skip
+KINDS_OF_A_SEED = 8  # few, so that they meet
 KEYS = ("a", "b", "c")
 MOST_CRASHES = 5  # more in a row may make a dead letter of an execution, as they should
 RECONCILE_SECS = 10.0
 TICK_SECS = 20.0  # when nothing is due; that the clock was set is seen then
 LONGEST_SECS = 20_000.0  # of made-up time, until everything must be over
 
+SOON_MS = 86_400_000  # gates that are due later hold for ever, as far as a seed goes
 SPOILT_SECS = 300.0  # the same for a daemon with a fault, which may never end
 
 Fault = Callable[[SqliteStore], None]
@@ -93,6 +95,9 @@ class Simulation:
         self._catalog = Catalog(self.outside.specs)
         self._flows, self._loading = loaded()
         self._left = self._chance.randint(15, 40)
+        self._kinds = self._chance.sample(KINDS, KINDS_OF_A_SEED)
+        if "hears" in self._kinds:
+            self._kinds.append("word")
 
     def run(self) -> Seeded:
         """Live and die until everything that arrived is done."""
@@ -182,6 +187,7 @@ class Simulation:
             await engine.start(self._flows)
             await sources.follow(engine.intake.router)
             keeping.append(parts.create_task(self._keep_up(engine)))
+            keeping.append(parts.create_task(self._answer(engine)))
             arriving = parts.create_task(self._arrive(engine, sources))
             await arriving
             async with asyncio.timeout(LONGEST_SECS if self._fault is None else SPOILT_SECS):
@@ -200,9 +206,8 @@ class Simulation:
             await asyncio.sleep(chance.expovariate(1))
             self._left -= 1
             number = len(self.outside.messages)
-            message = Message(
-                number, chance.choice(KINDS), chance.choice(KEYS), chance.randint(0, 5)
-            )
+            kind, key, size = chance.choice(self._kinds), chance.choice(KEYS), chance.randint(0, 5)
+            message = Message(number, kind, key, size, self._clock.now_ms())
             self._tell("published", number, message.kind, message.key)
             self.outside.publish(message)
             luck = chance.random()
@@ -214,13 +219,37 @@ class Simulation:
                 self._clock.skew_ms += chance.choice((-60_000, 60_000, -3_600_000, 3_600_000))
                 self._tell("clock set", self._clock.skew_ms)
 
+    async def _answer(self, engine: Engine) -> None:
+        """A person who answers now and then what flows ask."""
+        approvals, chance = Approvals(engine), self._chance
+        while True:
+            await asyncio.sleep(chance.expovariate(0.1))
+            questions = await approvals.open()
+            if not questions:
+                continue
+            number = chance.choice(questions).wait.execution
+            approved = chance.random() < 0.7
+            by = f"person {len(self.outside.answers)} of life {self.outside.life}"
+            try:
+                await approvals.answer(number, None, approved=approved, by=by, form={})
+            except ReactorError as error:
+                self._tell("not answered", str(error))
+                continue
+            self._tell("answered", number, approved)
+            self.outside.answers.append((number, by if approved else None))
+
     async def _everything_done(self, store: SqliteStore) -> None:
         while True:
             await asyncio.sleep(TICK_SECS)
-            if not self.outside.open and not await store.open_counts():
+            if not await self._anything_left(store):
                 await self._engine.desk.settled()
-                if not await store.open_counts():
+                if not await self._anything_left(store):
                     return
+
+    async def _anything_left(self, store: SqliteStore) -> bool:
+        soon_ms = self._clock.now_ms() + SOON_MS
+        gates = await store.gates.due(soon_ms, limit=1)
+        return bool(self.outside.open or gates or await store.open_counts())
 
     async def _keep_up(self, engine: Engine) -> None:
         await engine.desk.reconcile()
@@ -328,40 +357,3 @@ async def _no_waiting(ms: int) -> None:
 
 async def _no_shared(key: str, open_: Any) -> Any:
     raise NotFound(key)
-
-
-def acknowledge_early(store: SqliteStore) -> None:
-    """A fault: whoever waits for a commit is told before it."""
-    submit, loop = store.submit, asyncio.get_running_loop()
-
-    def early(write: Write, done: Callable[[], None] | None = None) -> None:
-        submit(write)
-        if done is not None:
-            loop.call_soon(done)
-
-    store.submit = early  # type: ignore[method-assign]
-
-
-def forget_identities(store: SqliteStore) -> None:
-    """A fault: nothing is recognised when it comes again."""
-    submit = store.submit
-
-    def forget(write: Write, done: Callable[[], None] | None = None) -> None:
-        write.identities = []
-        submit(write, done)
-
-    store.submit = forget  # type: ignore[method-assign]
-
-
-def forget_results(store: SqliteStore) -> None:
-    """A fault: what a step came to is not stored before the next one begins."""
-    submit = store.submit
-
-    def forget(write: Write, done: Callable[[], None] | None = None) -> None:
-        write.records = []
-        submit(write, done)
-
-    store.submit = forget  # type: ignore[method-assign]
-
-
-FAULTS: tuple[Fault, ...] = (acknowledge_early, forget_identities, forget_results)

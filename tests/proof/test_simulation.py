@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.proof.faults import FAULTS
 from tests.proof.rules import broken
 from tests.proof.seeds import caught, seeds
-from tests.proof.simulation import FAULTS, Simulation
+from tests.proof.simulation import Simulation
 from tests.proof.virtual import VirtualLoop
 
 ROOT = Path(__file__).parents[2]
