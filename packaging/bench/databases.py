@@ -1,7 +1,9 @@
 """Changes of databases stored, and rows upserted: what both databases are measured by."""
 
 import asyncio
+import gc
 import logging
+import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from io import StringIO
@@ -49,6 +51,9 @@ def change_row(
 
     `emitted` says how long the source takes, with a store in a folder or to nobody.
     """
+    # As the daemon has it, for all that are measured.
+    gc.set_threshold(50_000, 20, 100)
+    sys.setswitchinterval(0.0005)
     count, turn = size.flows_in_process, iter(range(1000))
     ours, alone, inside, bare = interleaved(
         size.rounds,
@@ -150,19 +155,27 @@ async def _timed(
 async def _without_database(count: int, state: Path) -> float:
     """The same events with the same flow, in batches as a stream makes them."""
     store = await open_sqlite(state, on_failure=_stop, clock=SystemClock())
-    new = {"id": 1, "state": "new", "total": 1.5, "note": "x" * 50}
-    data = {"op": "insert", "schema": "public", "table": "t", "old": None, "new": new}
-    batch = [Received(data=data, type="change", position={"lsn": 1, "index": 1})] * 1000
+    events = [_event(number) for number in range(count)]
     with configure("json", "info", Redactor(), StringIO()):
         async with World(FLOW, store=store) as world:
             emit = world.engine.emitter("event")
             began = time.perf_counter()
-            for _ in range(0, count, len(batch)):
-                await emit.many(batch)
+            for start in range(0, count, BATCH):
+                await emit.many(events[start : start + BATCH])
             secs = time.perf_counter() - began
             await world.settle()
     await store.close(clean=True)
     return secs
+
+
+def _event(number: int) -> Received:
+    new = {"id": number, "state": "new", "total": number * 1.5, "note": "x" * 50}
+    return Received(
+        data={"op": "insert", "schema": "public", "table": "t", "old": None, "new": new},
+        type="change",
+        key=f"public.t/{number}",
+        position={"lsn": 1000 + number // ROWS_A_TRANSACTION, "index": number % ROWS_A_TRANSACTION},
+    )
 
 
 async def _upsert(dsn: str, text: str, given: list[list[Any]]) -> float:
