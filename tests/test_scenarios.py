@@ -142,6 +142,10 @@ class Stage:
         for _ in range(given):
             await self.lives.crash()
 
+    async def away(self, given: str) -> None:
+        """The process dies, and it takes a while until the next one begins."""
+        await self.lives.crash(away_ms=round(parse_duration(given) * 1000))
+
     async def restart(self, given: Any) -> None:
         """Stop in good order and start again."""
         await self.lives.restart()

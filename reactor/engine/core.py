@@ -19,6 +19,7 @@ from reactor.engine.ears import ears_of
 from reactor.engine.emitter import Emitter
 from reactor.engine.gates.door import Door
 from reactor.engine.gates.house import House
+from reactor.engine.gates.overdue import keep_pace
 from reactor.engine.gates.sweep import sweep
 from reactor.engine.hearing import Hearing
 from reactor.engine.intake import Intake, Limits
@@ -173,6 +174,7 @@ class Engine:
         self.older = await self._pinned()
         self.serve(found, paused=paused)
         await self.hearing.listen(self.intake.router.listening)
+        await keep_pace(self.store, self.intake.house, self.clock)
         return await recover(self.desk, self.store, found)
 
     def serve(self, flows: Iterable[Flow], *, paused: frozenset[str] = frozenset()) -> None:
@@ -299,9 +301,6 @@ class Engine:
         self._fresh_unwanted.append(row)
 
     def _cancel(self, execution: int, error: Failure) -> None:
-        running = self.runner.live.get(execution)
-        if running is not None and (running.stopping is not None or running.machine.closing):
-            return  # it ends already; a second cancel would skip its `finally`
         if not self.runner.cancel(execution, error):
             task = asyncio.get_running_loop().create_task(self.desk.cancel(execution, error))
             self._cancels.add(task)

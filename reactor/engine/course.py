@@ -14,7 +14,10 @@ from reactor.model.execution import Failure, State
 from reactor.model.flow import AnyStep, Flow, inside, steps_of
 
 LIMIT_SECS = 300.0  # `finally` and `undo`, each in all, unless a step there has longer
-REPLACED = "replaced"  # the kind of error with which a newer execution takes the place of this one
+# With this a newer execution takes the place of one.
+REPLACED = Failure(
+    step=None, kind="replaced", message="a newer event took its place (run: mode: restart)"
+)
 
 
 class Course:
@@ -75,7 +78,7 @@ class Course:
 
     def give_up(self, error: Failure) -> None:
         """The execution was cancelled, or ran longer than it may."""
-        phase, replaced = self.phase, error.kind == REPLACED
+        phase, replaced = self.phase, error.kind == REPLACED.kind
         if replaced:
             error = replace(error, kind="cancelled")
         self._fail(error)

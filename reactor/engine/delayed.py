@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from reactor.clock import Clock
 from reactor.engine.alarms import NEAR_MS
+from reactor.engine.course import REPLACED
 from reactor.engine.lanes import Admission, Lane
 from reactor.engine.outcomes import Outcomes
 from reactor.engine.timers import Timers
@@ -74,8 +75,7 @@ class Delayed:
         if verdict.admission is Admission.START:
             self.begin(row.flow, row.id)
         if verdict.cancel is not None:
-            message = "a newer event took its place (run: mode: restart)"
-            self._cancel(verdict.cancel, Failure(step=None, kind="cancelled", message=message))
+            self._cancel(verdict.cancel, REPLACED)
 
     def _admitted(self, execution: int, skipped: list[int]) -> None:
         self._set.discard(execution)  # only now does the store say that it is not due any more

@@ -341,8 +341,7 @@ class Intake:
         for flow, number in weft.deferred:
             self._delayed.begin(flow, number)
         for number in weft.replaced:  # after the write, which may hold the start of it
-            message = "a newer event took its place (run: mode: restart)"
-            self._cancel(number, Failure(step=None, kind=REPLACED, message=message))
+            self._cancel(number, REPLACED)
 
     def _committed(self, weft: Weft) -> None:
         write = weft.write

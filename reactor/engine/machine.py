@@ -65,7 +65,8 @@ class Machine:
             now_ms=lambda: walker.now_ms,
         )
         walker.stopped = self._course.stop
-        self._asked = ("", "cancel") in self._ledger.history
+        history = self._ledger.history
+        self._asked = ("", "cancel") in history or ("", "asked") in history
         self.finish = walker.finish  # nothing stands between an outcome and the walk
         self.fail = walker.fail
         self.hold = walker.hold
@@ -135,10 +136,15 @@ class Machine:
             self._walker.walk(now_ms)
 
     def patient(self, error: Failure) -> bool:
-        """Whether this is the first cancel, and what it would stop runs in any case."""
-        first = self.closing and error.kind == "cancelled" and not self._asked
-        self._asked = self._asked or first
-        return first
+        """Whether what it would stop ends in any case: `undo` or `finally`, at the first cancel."""
+        if not self.closing or error.kind == "timeout":
+            return False
+        if error.kind == "cancelled":
+            if self._asked:
+                return False
+            self._asked = True
+            self._walker.note("", "asked", plain(error))
+        return True
 
     def let_go(self) -> None:
         """The execution leaves memory: nothing in it leads back to the machine any more."""

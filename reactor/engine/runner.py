@@ -148,7 +148,7 @@ class Runner:
             running.started_ms = now_ms
         self.live[row.id] = running
         running.machine.begin(now_ms)
-        if stop is not None:
+        if stop is not None and not running.machine.patient(stop):
             self.cancel(row.id, stop)
         elif running.machine.fresh or not running.machine.sleeping:
             self._deadlines.set(running)

@@ -270,10 +270,7 @@ class Store(Protocol):
     async def open_executions(
         self, states: Sequence[State], *, after: int, limit: int, older_epoch: bool = False
     ) -> list[Open]:
-        """Open executions in order of id, a page at a time.
-
-        `older_epoch` only those of an earlier boot.
-        """
+        """Open executions in order of id, a page at a time; `older_epoch` of earlier boots only."""
         ...
 
     async def load(self, executions: Sequence[int]) -> list[Open]:
@@ -283,10 +280,11 @@ class Store(Protocol):
     async def backlog(
         self, flow: str, *, after: int, limit: int, key: str | None = None
     ) -> list[tuple[int, str | None]]:
-        """(id, key) of queued executions that have no due time, in order of id.
+        """(id, key) of queued executions without a due time, in order of id; `key` "" is none."""
+        ...
 
-        `key` "" is that of none.
-        """
+    async def delayed(self, flow: str) -> list[tuple[int, int]]:
+        """(id, due_ms) of a flow's queued executions that have a due time, in order of id."""
         ...
 
     async def open_keys(self, flow: str) -> list[tuple[int, str | None, State]]:

@@ -63,6 +63,15 @@ def backlog(
     ).fetchall()
 
 
+def delayed(connection: Connection, flow: str) -> list[tuple[int, int]]:
+    """(id, due_ms) of queued executions that have a due time."""
+    return connection.execute(
+        "SELECT id, due_ms FROM executions WHERE flow = ? AND state = 0 AND due_ms IS NOT NULL"
+        " ORDER BY id",
+        (flow,),
+    ).fetchall()
+
+
 def open_keys(connection: Connection, flow: str) -> list[tuple[int, str | None, State]]:
     """(id, key, state) of running and waiting executions."""
     rows = connection.execute(

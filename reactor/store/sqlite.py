@@ -234,6 +234,10 @@ class SqliteStore:
         """(id, key) of queued executions of a flow, in order of id."""
         return await self._reader.run(reads.backlog, flow, after=after, limit=limit, key=key)
 
+    async def delayed(self, flow: str) -> list[tuple[int, int]]:
+        """(id, due_ms) of queued executions of a flow that have a due time, in order of id."""
+        return await self._reader.run(reads.delayed, flow)
+
     async def open_keys(self, flow: str) -> list[tuple[int, str | None, State]]:
         """(id, key, state) of running and waiting executions of a flow, in order of id."""
         return await self._reader.run(reads.open_keys, flow)

@@ -164,6 +164,10 @@ class Listening:
         """Return when it works."""
         await self.ears.until(lambda: self.state.state == "up", "up")
 
+    async def stop(self) -> None:
+        """End it as a reload would."""
+        await self._supervisor.stop(INSTANCE)
+
     async def failed(self, words: str, secs: float = 10.0) -> str:
         """Return when it has failed and its error says this; the error."""
 

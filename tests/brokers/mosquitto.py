@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from tests.brokers.certificates import Certificates
@@ -18,7 +19,7 @@ class Mosquitto(Server):
 
     It acknowledges before it writes, whatever its settings: a kill may take what came since.
     `lines` are added to its configuration. With `users` (names and passwords) it takes nobody
-    else, with `certificates` it speaks TLS only.
+    else, with `certificates` it speaks TLS only, `rules` is the file of its dynamic security.
     """
 
     name: ClassVar[str] = "mosquitto"
@@ -31,6 +32,7 @@ class Mosquitto(Server):
         lines: Sequence[str] = (),
         users: Mapping[str, str] | None = None,
         certificates: Certificates | None = None,
+        rules: Path | None = None,
     ) -> None:
         super().__init__()
         self.password_program = program("mosquitto_passwd", "mosquitto")
@@ -38,6 +40,7 @@ class Mosquitto(Server):
         self.lines = list(lines)
         self.users = dict(users or {})
         self.certificates = certificates
+        self.rules = rules
 
     @property
     def url(self) -> str:
@@ -65,6 +68,9 @@ class Mosquitto(Server):
         if self.certificates is not None:
             cert, key = self.certificates.cert, self.certificates.key
             lines += [f"certfile {cert}", f"keyfile {key}"]
+        if self.rules is not None:
+            plugin = _plugin("mosquitto_dynamic_security.so")
+            lines += [f"plugin {plugin}", f"plugin_opt_config_file {self.rules}"]
         if self.strict:
             lines += [
                 "persistence true",
@@ -91,3 +97,9 @@ class Mosquitto(Server):
         while not file.exists() or file.stat().st_mtime_ns == before:
             assert time.monotonic() < deadline, f"mosquitto does not save: {self.output()}"
             time.sleep(0.01)
+
+
+def _plugin(name: str) -> Path:
+    """Where Debian, on whatever processor, keeps a plugin."""
+    (found,) = Path("/usr/lib").glob(f"*-linux-gnu*/{name}")
+    return found

@@ -45,13 +45,14 @@ class Lives:
     async def __aexit__(self, *error: object) -> None:
         await self._close(self.world, clean=True)
 
-    async def crash(self) -> None:
-        """The process is gone; the next one finds what was on disk."""
+    async def crash(self, *, away_ms: int = 0) -> None:
+        """The process is gone; the next one, later, finds what was on disk."""
         here, there = self._state(self._life), self._state(self._life + 1)
         shutil.copytree(here, there, ignore=shutil.ignore_patterns("lock", "ballast"))
         old = self.world
         self.probe.forget()
         await self._close(old, clean=False)
+        self.clock.jump(away_ms)
         self._life += 1
         await self._open()
 

@@ -1,6 +1,7 @@
 """A disk that fails at one call: a sync with an error, or a write that gets half through."""
 
 import asyncio
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -45,8 +46,10 @@ def failing_disk(folder: Path, fault: str, *, calls: Iterable[int]) -> Figures:
             else:
                 when = "under load"
                 asyncio.run(_load(daemon, clients))
-            code = daemon.wait()
-            assert code == EX_IOERR, f"exit {code} after {fault} {call}: {daemon.log.read_text()}"
+            code = _exit(daemon)
+            assert code == EX_IOERR, (
+                f"{code} after {fault} {call}: {daemon.log.read_text()[-4000:]}"
+            )
             ends[when] += 1
         for name in ("LD_PRELOAD", "PROOF_FOLDER", "PROOF_FAIL"):
             del daemon.environ[name]
@@ -69,4 +72,13 @@ def failing_disk(folder: Path, fault: str, *, calls: Iterable[int]) -> Figures:
 
 async def _load(daemon: Daemon, clients: list[Client]) -> None:
     sends = [client.send(daemon.address, most=MOST_EVENTS) for client in clients]
-    await asyncio.gather(*sends, return_exceptions=True)
+    ends = await asyncio.gather(*sends, return_exceptions=True)
+    wrong = [end for end in ends if end is not None and not isinstance(end, OSError)]
+    assert not wrong, f"the clients did not understand an answer: {wrong}"
+
+
+def _exit(daemon: Daemon) -> int | str:
+    try:
+        return daemon.wait()
+    except subprocess.TimeoutExpired:
+        return "no end"

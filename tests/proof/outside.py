@@ -62,6 +62,7 @@ class Outside:
         self.alive = True
         self.calls: list[Call] = []
         self.acknowledged: dict[int, int] = {}
+        self.cancelled: set[int] = set()
         self.answers: list[tuple[int, str | None]] = []
         self.delivered: set[int] = set()
         self.overlaps: list[str] = []

@@ -24,9 +24,11 @@ from reactor.engine.core import Outside as EngineOutside
 from reactor.engine.supervisor import Supervisor
 from reactor.errors import NotFound, ReactorError, StorageFailed
 from reactor.loading.load import Loading, load_document, load_text
+from reactor.model.execution import Failure
 from reactor.model.flow import Flow
 from reactor.plugin.catalog import Catalog
 from reactor.plugin.context import Connection, Files, Network
+from reactor.store import Query
 from reactor.store.sqlite import SqliteStore, open_sqlite
 from reactor.testing import BEGIN_MS
 from tests.proof.outside import Message, Outside
@@ -36,6 +38,7 @@ FLOWS = Path(__file__).with_name("simulated.yaml").read_text()
 KINDS = (
     "plain", "line", "lone", "newest", "again", "sleepy", "spread", "tally", "parent", "picky",
     "quick", "box", "burst", "third", "pair", "silent", "slow", "hears", "asks", "back", "asker",
+    "span", "sour", "edge", "torn",
 )  # fmt: skip
 KINDS_OF_A_SEED = 8  # few, so that they meet
 KEYS = ("a", "b", "c")
@@ -161,7 +164,8 @@ class Simulation:
         # Nothing that still happens in this process may reach the disk.
         store._writer._failure = StorageFailed("the process is dead")
         store._connection.close()
-        store._folder.close()
+        with suppress(OSError):  # it died just after it had let go of the folder
+            store._folder.close()
         self.repaired += self._engine.meter.repaired if hasattr(self, "_engine") else 0
 
     async def _main(self) -> None:
@@ -188,6 +192,7 @@ class Simulation:
             await sources.follow(engine.intake.router)
             keeping.append(parts.create_task(self._keep_up(engine)))
             keeping.append(parts.create_task(self._answer(engine)))
+            keeping.append(parts.create_task(self._cancel(engine)))
             arriving = parts.create_task(self._arrive(engine, sources))
             await arriving
             async with asyncio.timeout(LONGEST_SECS if self._fault is None else SPOILT_SECS):
@@ -237,6 +242,22 @@ class Simulation:
                 continue
             self._tell("answered", number, approved)
             self.outside.answers.append((number, by if approved else None))
+
+    async def _cancel(self, engine: Engine) -> None:
+        """A person who cancels now and then what may be cancelled, each once."""
+        chance = self._chance
+        while True:
+            await asyncio.sleep(chance.expovariate(0.1))
+            opened = [
+                row.id
+                for row in await self._store.history.executions(Query(flow="torn"))
+                if not row.state.ended and row.id not in self.outside.cancelled
+            ]
+            if opened:
+                number = chance.choice(opened)
+                self.outside.cancelled.add(number)
+                error = Failure(step=None, kind="cancelled", message="by hand")
+                self._tell("cancels", number, await engine.desk.cancel(number, error))
 
     async def _everything_done(self, store: SqliteStore) -> None:
         while True:

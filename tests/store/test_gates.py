@@ -170,4 +170,5 @@ async def test_a_queued_execution_with_a_time_is_due_and_not_in_the_backlog(stor
 
     assert await store.backlog("orders", after=0, limit=9) == [(TWO, None)]
     assert await store.due(60, limit=9) == [(50, ONE)]
+    assert await store.delayed("orders") == [(ONE, 50)]
     assert await store.next_due() == 50

@@ -20,6 +20,7 @@ READS: dict[str, Ask] = {
     ),
     "load": lambda store: store.load([1, 2]),
     "backlog": lambda store: store.backlog("orders", after=0, limit=9),
+    "delayed": lambda store: store.delayed("orders"),
     "open_keys": lambda store: store.open_keys("orders"),
     "held_keys": lambda store: store.held_keys("orders"),
     "due": lambda store: store.due(1, limit=9),

@@ -43,6 +43,7 @@ _LOG = logging.getLogger("reactor.source.mqtt.library")
 # Reasons of a refusal that only a person can mend: login, rights, client id, protocol version.
 _UNKNOWN_VERSION = 132
 _REFUSED = {_UNKNOWN_VERSION, 133, 134, 135, 138, 140}
+# Of a line and of a subscription: something is wrong, and no word of what.
 _BROKEN = 128
 _SILENT = 141
 _TAKEN_OVER = 142
@@ -156,7 +157,7 @@ class Session(aiomqtt.Client):
                 self._client.ack(message.mid, message.qos)
 
     async def subscribe_to(self, wanted: Sequence[Subscription]) -> None:
-        """Subscribe; `SourceFailed` names the topic that the broker refuses."""
+        """Subscribe; `SourceFailed` names each topic that the broker does not grant as asked."""
         if self.is_5:
             # 0: what is retained comes now; 1: only if the subscription is new; 2: never.
             asked: Any = [
@@ -167,10 +168,13 @@ class Session(aiomqtt.Client):
             asked = [(one.topic, one.qos) for one in wanted]
         answers: Sequence[Any] = await self.subscribe(asked)
         heed_cancellation()
-        for one, answer in zip(wanted, answers, strict=False):
-            code = answer.value if isinstance(answer, ReasonCode) else answer
-            if code >= 128:
-                raise SourceFailed(f"{self.address} refuses topic {one.topic!r}: {answer}")
+        wrong = [
+            said
+            for one, answer in zip(wanted, answers, strict=False)
+            if (said := _short_of(one, answer)) is not None
+        ]
+        if wrong:
+            raise SourceFailed(f"{self.address} {'; '.join(wrong)}")
 
     async def forget(self, topics: Sequence[str]) -> None:
         """Unsubscribe from what an earlier life asked for."""
@@ -260,6 +264,20 @@ async def session(server: Server, **given: Any) -> AsyncIterator[Session]:
         raise failed(error, address) from error
     finally:
         await made.close()
+
+
+def _short_of(asked: Subscription, answer: Any) -> str | None:
+    """What a broker's answer falls short of."""
+    code = answer.value if isinstance(answer, ReasonCode) else answer
+    if code == _BROKEN:
+        return f"refuses topic {asked.topic!r}, and does not say why: may our user read it"
+    if code > _BROKEN:
+        return f"refuses topic {asked.topic!r}: {answer}"
+    if code < asked.qos:
+        return (
+            f"sends topic {asked.topic!r} with qos {code} only: write qos: {code} if that will do"
+        )
+    return None
 
 
 def will_of(topic: str, text: str, qos: int, *, retain: bool) -> aiomqtt.Will:

@@ -1,14 +1,17 @@
 """A connection to NATS that ends when the server is lost: whoever needs it makes a new one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
 from nats.aio.client import Client
 from nats.errors import AuthorizationError, Error, SecureConnRequiredError, SecureConnWantedError
 
-from reactor.connectors.nats.servers import Servers
+from reactor.connectors.nats.keys import Key, key_of_file, key_of_seed
+from reactor.connectors.nats.servers import Login, Servers, login_complaint
 from reactor.errors import SourceFailed
 from reactor.plugin.reach import Tls, shown_url, tls_context, why
 
@@ -58,25 +61,27 @@ class Link:
             ended.cancel()
             await asyncio.gather(asked, ended, return_exceptions=True)
 
-    async def connect(self, url: str, given: dict[str, Any]) -> None:
+    async def connect(self, url: str, given: dict[str, Any], key: Key | None) -> None:
         """Connect to one server; whatever the library raises."""
 
         async def failed(error: Exception) -> None:
             self.reason = error
 
-        async def closed() -> None:
-            self.ended.set()
+        def shown(secret: T) -> T:
+            return self._over_tls(secret) if "tls" in given else secret
 
-        def shown(secret: str) -> Callable[[], str]:
-            return lambda: self._over_tls(secret) if "tls" in given else secret
-
-        login = {name: shown(given[name]) for name in _LOGIN if name in given}
+        login: dict[str, Any] = {
+            name: partial(shown, given[name]) for name in _LOGIN if name in given
+        }
+        if key is not None:
+            self.client._public_nkey = key.public  # noqa: SLF001
+            login["signature_cb"] = lambda nonce: shown(key.sign(nonce))
+            if key.jwt is not None:
+                login["user_jwt_cb"] = partial(shown, key.jwt.encode())
         await self.client.connect(
             [url],
             name="reactor",
             error_cb=failed,
-            disconnected_cb=closed,
-            closed_cb=closed,
             allow_reconnect=False,
             # Or a server that refuses would be asked for two minutes.
             max_reconnect_attempts=1,
@@ -86,10 +91,18 @@ class Link:
             max_outstanding_pings=2,
             **{**given, **login},
         )
+        # The library's own word of a loss comes late, or never if its last write fails as well.
+        reading: Any = self.client._reading_task  # noqa: SLF001
+        reading.add_done_callback(self._lose)
         if "tls" in given:
             self._over_tls("")
 
-    def _over_tls(self, secret: str) -> str:
+    def _lose(self, reading: "asyncio.Task[None]") -> None:
+        raised = None if reading.cancelled() else reading.exception()
+        self.reason = self.client.last_error or raised or self.reason
+        self.ended.set()
+
+    def _over_tls(self, secret: T) -> T:
         """The secret, unless the line is open to all: the library takes TLS for a wish."""
         if not self.client._server_info.get("tls_required"):  # noqa: SLF001
             raise SecureConnWantedError
@@ -104,17 +117,18 @@ class Link:
 
 async def connect(servers: Servers) -> Link:
     """A connection to the first server that takes us; `SourceFailed` says why none does."""
-    given = _options(servers)
+    # Files are read, and the machine's list of authorities takes long.
+    given, key = await asyncio.to_thread(_options, servers)
     reasons = []
     with suppress(TimeoutError):
         async with asyncio.timeout(_ALL_SECS):
             for url in servers.servers:
                 link = Link()
                 try:
-                    await link.connect(url, given)
+                    await link.connect(url, given, key)
                 except (OSError, Error, ValueError) as error:
                     await link.close()
-                    reasons.append(_why(link.reason or error, url, servers))
+                    reasons.append(_why(link.reason or error, url, servers.login, key))
                 else:
                     return link
     raise SourceFailed("; ".join(reasons) or f"no server answers in {_ALL_SECS:g} s", lost=True)
@@ -130,30 +144,50 @@ async def connected(servers: Servers) -> AsyncIterator[Link]:
         await link.close()
 
 
-def _options(servers: Servers) -> dict[str, Any]:
+def _options(servers: Servers) -> tuple[dict[str, Any], Key | None]:
     given: dict[str, Any] = {}
     if servers.tls:
         try:
             given["tls"] = tls_context(Tls() if servers.tls is True else servers.tls)
         except ValueError as error:
             raise SourceFailed(str(error)) from error
-    login = servers.login
-    if login is not None:
-        for name in _LOGIN:
-            if (value := getattr(login, name)) is not None:
-                given[name] = value
-    return given
+    login = {} if servers.login is None else msgspec.structs.asdict(servers.login)
+    login = {name: value for name, value in login.items() if value is not None}
+    if wrong := login_complaint(login):
+        raise SourceFailed(f"login: {wrong}")
+    given |= {name: login[name] for name in _LOGIN if name in login}
+    return given, _key(login)
 
 
-def _why(error: BaseException, url: str, servers: Servers) -> str:
+def _key(login: Mapping[str, str]) -> Key | None:
+    try:
+        if "nkey" in login:
+            return key_of_seed(login["nkey"])
+        if "creds" in login:
+            return key_of_file(login["creds"])
+    except ValueError as error:
+        there = "login.nkey" if "nkey" in login else f"login.creds {login['creds']}"
+        raise SourceFailed(f"{there}: {error}") from error
+    return None
+
+
+def _why(error: BaseException, url: str, login: Login | None, key: Key | None) -> str:
     there = shown_url(url)
     text = str(error).lower()
     if isinstance(error, AuthorizationError) or "authorization" in text:
-        if servers.login is None and "@" not in url:
-            return f"{there}: it wants a login: user and password, or a token"
-        return f"{there}: the user, password or token is wrong"
+        return f"{there}: {_refused(url, login, key)}"
     if isinstance(error, SecureConnRequiredError) or "secure connection required" in text:
         return f"{there}: it speaks TLS only: set tls"
     if isinstance(error, SecureConnWantedError) or "secure connection not available" in text:
         return f"{there}: it speaks no TLS: drop tls"
     return why(error, there)
+
+
+def _refused(url: str, login: Login | None, key: Key | None) -> str:
+    if key is not None and key.jwt is None:
+        return f"it knows no user with nkey {key.public}"
+    if key is not None and login is not None:
+        return f"it refuses {login.creds}: not of an account here, expired, or revoked"
+    if login is None and "@" not in url:
+        return "it wants a login: user and password, token, nkey or creds"
+    return "the user, password or token is wrong"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -33,7 +33,8 @@ class Pull:
         self._inbox = link.client.new_inbox()
         self._heard: deque[Msg] = deque()
         self._news = asyncio.Event()
-        self._stored: Sequence[Msg] = ()
+        self._taken: Sequence[Msg] = ()
+        self._is_stored = False
         self._left = 0
         self._error: str | None = None
         self._heard_by: Subscription | None = None
@@ -50,29 +51,33 @@ class Pull:
     async def take(self) -> list[Msg]:
         """What has come, in the order of the stream; empty after a while without any."""
         if not self._heard:
+            # First of all: what has happened since is news, what happened before is seen here.
+            self._news.clear()
+            self._check()
             if self._left <= 0:
                 await self._ask()
-            self._news.clear()
             try:
                 async with asyncio.timeout(_SILENCE_SECS):
                     await self._news.wait()
             except TimeoutError:
                 message = f"the server does not answer: silent for {_SILENCE_SECS:g} s"
                 raise SourceFailed(message, lost=True) from None
-        self._link.check()
-        if self._error is not None and not self._heard:
-            raise SourceFailed(self._error, lost=True)
+        self._check()
         found = list(self._heard)
         self._heard.clear()
+        self._taken, self._is_stored = found, False
         return found
 
-    async def acknowledge(self, messages: Sequence[Msg]) -> None:
+    def stored(self) -> None:
+        """What was taken is stored: even if we end now, the server is to know that."""
+        self._is_stored = True
+
+    async def acknowledge(self) -> None:
         """Acknowledge, and wait until the server has taken it in: it does so in our order."""
-        self._stored = messages
-        for message in messages[:-1]:
-            await self._client.publish(message.reply, b"+ACK")
-        await self._client.request(messages[-1].reply, b"+ACK", timeout=_ACK_SECS)
-        self._stored = ()
+        *before, last = self._taken
+        await self._answer(before, b"+ACK")
+        await self._link.answer(self._client.request(last.reply, b"+ACK", timeout=_ACK_SECS))
+        self._taken = ()
 
     async def end(self) -> None:
         """Give back what was not stored: it comes again at once, not when its time is over."""
@@ -81,14 +86,25 @@ class Pull:
             await asyncio.gather(self._ended, return_exceptions=True)
         with suppress(TimeoutError, Error, OSError):
             async with asyncio.timeout(_BYE_SECS):
-                # Or the server would go on sending to us until it sees that we are gone.
+                if self._is_stored:
+                    await self._answer(self._taken, b"+ACK")
+                # The server sends no more, and what it had sent already is heard before this ends:
+                # given back any earlier it would only come here again.
                 if self._heard_by is not None:
-                    await self._heard_by.unsubscribe()
-                for message in self._stored:  # we were cancelled before the server had them all
-                    await self._client.publish(message.reply, b"+ACK")
-                for message in self._heard:
-                    await self._client.publish(message.reply, b"-NAK")
+                    await self._heard_by.drain()  # type: ignore[no-untyped-call]
+                if not self._is_stored:
+                    await self._answer(self._taken, b"-NAK")
+                await self._answer(self._heard, b"-NAK")
                 await self._client.flush()
+
+    def _check(self) -> None:
+        self._link.check()
+        if self._error is not None and not self._heard:
+            raise SourceFailed(self._error, lost=True)
+
+    async def _answer(self, messages: Iterable[Msg], word: bytes) -> None:
+        for message in messages:
+            await self._client.publish(message.reply, word)
 
     async def _ask(self) -> None:
         request = {

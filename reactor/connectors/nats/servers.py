@@ -1,6 +1,7 @@
 """Which NATS, and how it is reached: as a connection or beside the subjects of a flow."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -13,18 +14,25 @@ from reactor.plugin.spec import Complaint, Config, doc
 
 
 class Login(Config, frozen=True):
-    """Who we are: a user and password, or a token."""
+    """Who we are: a user and password, a token, an nkey, or a .creds file."""
 
     user: Annotated[str | None, doc("The user's name.", "reactor")] = None
     password: Annotated[str | None, doc("The password.", "${{ secrets.nats }}")] = None
     token: Annotated[str | None, doc("A token.", "${{ secrets.nats_token }}")] = None
+    nkey: Annotated[
+        str | None, doc("The seed of a user's nkey, SU….", "${{ secrets.nats_seed }}")
+    ] = None
+    creds: Annotated[
+        str | None,
+        doc("A .creds file: a user's JWT and seed.", "/etc/reactor/nats.creds", strict=True),
+    ] = None
 
 
 class Servers(Config, frozen=True):
     """A NATS server, or several of one cluster."""
 
     servers: Annotated[list[str], doc("Servers to begin with.", ["nats://nats1:4222"], strict=True)]
-    login: Annotated[Login | None, doc("User and password, or a token.")] = None
+    login: Annotated[Login | None, doc("User and password, token, nkey or .creds file.")] = None
     tls: Annotated[bool | Tls, doc("Whether the servers speak TLS, and by which files.")] = False
 
 
@@ -39,7 +47,9 @@ class Reached(Config, frozen=True):
         list[str] | None,
         doc("Servers to begin with, instead of a connection.", ["nats://nats1:4222"], strict=True),
     ] = None
-    login: Annotated[Login | None, doc("With servers: user and password, or a token.")] = None
+    login: Annotated[
+        Login | None, doc("With servers: user and password, token, nkey or .creds file.")
+    ] = None
     tls: Annotated[bool | Tls, doc("With servers: whether they speak TLS, and by which files.")] = (
         False
     )
@@ -58,7 +68,15 @@ def check_reached(written: Any) -> list[Complaint]:
         found.append((("connection",), "connection takes the place of servers: drop one"))
     if written.get("servers") == []:
         found.append((("servers",), "servers names at least one: [nats://nats1:4222]"))
+    if isinstance(login := written.get("login"), dict) and (wrong := login_complaint(login)):
+        found.append((("login",), wrong))
     return found
+
+
+def login_complaint(given: Iterable[str]) -> str | None:
+    """What is wrong with a login of these parts."""
+    ways = [name for name in given if name != "password"]
+    return f"{' and '.join(ways)} are two logins: drop one" if len(ways) > 1 else None
 
 
 def find_servers(config: Reached, find: Any) -> Servers:

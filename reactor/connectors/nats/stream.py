@@ -30,6 +30,12 @@ KNOWN_SECS = 7 * 86_400.0
 ACK_WAIT_SECS = 10.0
 _ASK_SECS = 5.0
 _LOOK_SECS = 5.0
+_LEAVE_SECS = 0.3
+# Each reader may hold a batch, and each connection that was lost a moment ago too: the thousand
+# that servers take by themselves would soon stop the stream until ACK_WAIT_SECS are over.
+_MOST_UNACKNOWLEDGED = 20_000
+_MORE_THAN_ALLOWED = 10_121
+_THEIR_FAULT = 500
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -88,8 +94,11 @@ class Durables:
         mark = f"{born}:{turn}"
         readers = [asyncio.create_task(self._read(name, mark, born)) for name in durables]
         try:
-            await asyncio.gather(*readers)
+            done, _ = await asyncio.wait(readers, return_when=asyncio.FIRST_EXCEPTION)
+            for reader in done:
+                reader.result()
         finally:
+            # Once each: a second word would disturb one that is giving back what it holds.
             for reader in readers:
                 reader.cancel()
             await asyncio.gather(*readers, return_exceptions=True)
@@ -99,7 +108,8 @@ class Durables:
         if isinstance(error, ServiceUnavailableError | NoRespondersError):
             return SourceFailed("the server has no JetStream, or not for this user", lost=True)
         if isinstance(error, APIError):
-            return SourceFailed(f"stream {stream!r}: {error.description}")
+            is_theirs = (error.code or 0) >= _THEIR_FAULT
+            return SourceFailed(f"stream {stream!r}: {error.description}", lost=is_theirs)
         if isinstance(error, TimeoutError):
             return SourceFailed(f"stream {stream!r}: the server does not answer", lost=True)
         reason = self._link.reason or error
@@ -108,7 +118,7 @@ class Durables:
     async def _born(self) -> str:
         """When the stream was made: sequences of another one mean other messages."""
         try:
-            info = await self._jetstream.stream_info(self._stream.name)
+            info = await self._link.answer(self._jetstream.stream_info(self._stream.name))
         except NotFoundError:
             there = ", ".join(sorted(one.config.name or "" for one in await self._streams()))
             message = f"there is no stream {self._stream.name!r}: there is {there or 'none'}"
@@ -117,7 +127,7 @@ class Durables:
 
     async def _streams(self) -> list[Any]:
         try:
-            return list(await self._jetstream.streams_info())
+            return list(await self._link.answer(self._jetstream.streams_info()))
         except (Error, APIError):
             return []
 
@@ -140,11 +150,11 @@ class Durables:
         """Have the durable on the server, made anew where it was lost or is to begin elsewhere."""
         stream = self._stream.name
         with suppress(NotFoundError):
-            info = await self._jetstream.consumer_info(stream, name)
+            info = await self._link.answer(self._jetstream.consumer_info(stream, name))
             if reset is None:
                 self._agree(info, subject)
                 return
-            await self._jetstream.delete_consumer(stream, name)
+            await self._link.answer(self._jetstream.delete_consumer(stream, name))
         policy: dict[str, Any] = {"deliver_policy": DeliverPolicy.ALL}
         if reset is not None:
             policy = reset
@@ -159,10 +169,17 @@ class Durables:
             durable_name=name,
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_SECS,
+            max_ack_pending=_MOST_UNACKNOWLEDGED,
             filter_subject=subject,
             **policy,
         )
-        await self._jetstream.add_consumer(stream, config)
+        try:
+            await self._link.answer(self._jetstream.add_consumer(stream, config))
+        except APIError as error:
+            if error.err_code != _MORE_THAN_ALLOWED:
+                raise
+            modest = config.evolve(max_ack_pending=None)
+            await self._link.answer(self._jetstream.add_consumer(stream, modest))
 
     def _agree(self, info: ConsumerInfo, subject: str | None) -> None:
         config = info.config
@@ -178,16 +195,16 @@ class Durables:
 
     async def _read(self, name: str, mark: str, born: str) -> None:
         pull = Pull(self._link, self._stream.name, name)
-        await pull.begin()
         clock = self._context.clock
-        looked_at, floor = clock.monotonic_secs(), await self._look(name, born, 0)
         try:
+            await pull.begin()
+            looked_at, floor = clock.monotonic_secs(), await self._look(name, born, 0)
             while True:
                 heed_cancellation()
                 messages = await pull.take()
                 if messages:
-                    await self._store(messages, mark)
-                    await pull.acknowledge(messages)
+                    await self._store(pull, messages, mark)
+                    await pull.acknowledge()
                 now = clock.monotonic_secs()
                 if now - looked_at >= _LOOK_SECS:
                     looked_at = now
@@ -195,7 +212,20 @@ class Durables:
         finally:
             await pull.end()
 
-    async def _store(self, messages: Sequence[Msg], mark: str) -> None:
+    async def _store(self, pull: Pull, messages: Sequence[Msg], mark: str) -> None:
+        """Store a batch; when we are to end meanwhile, that is waited for a moment.
+
+        Else nobody knew whether it is stored, and another daemon would get it again.
+        """
+        storing = asyncio.create_task(self._hold(pull, messages, mark))
+        try:
+            await asyncio.shield(storing)
+        finally:
+            await asyncio.wait([storing], timeout=_LEAVE_SECS)
+            storing.cancel()
+            await asyncio.gather(storing, return_exceptions=True)
+
+    async def _hold(self, pull: Pull, messages: Sequence[Msg], mark: str) -> None:
         """Store a batch, however long that takes: the server is told that we are at it."""
         batch = [self._received(message, mark) for message in messages]
 
@@ -207,6 +237,7 @@ class Durables:
                 await message.in_progress()
 
         await store_held(self._emit, batch, held, every_secs=ACK_WAIT_SECS / 4)
+        pull.stored()
 
     def _received(self, message: Msg, mark: str) -> Received:
         found = delivery(message.reply)
@@ -221,7 +252,7 @@ class Durables:
 
     async def _look(self, name: str, born: str, floor: int) -> int:
         """Say how far behind we are, and keep how far all is done."""
-        info = await self._jetstream.consumer_info(self._stream.name, name)
+        info = await self._link.answer(self._jetstream.consumer_info(self._stream.name, name))
         self._lags[name] = (info.num_pending or 0) + (info.num_ack_pending or 0)
         lag = sum(self._lags.values())
         self._context.lag(lag)

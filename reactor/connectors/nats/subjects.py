@@ -34,7 +34,7 @@ class Subjects:
         """Read until cancelled; `SourceFailed` when the server is lost."""
         for subject in subjects:
             await self._link.client.subscribe(subject, queue=queue, cb=self._take)
-        await self._link.client.flush()
+        await self._link.answer(self._link.client.flush())
         self._context.up(", ".join(subjects))
         ended = asyncio.create_task(self._link.ended.wait())
         ended.add_done_callback(lambda _: self._news.set())

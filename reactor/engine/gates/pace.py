@@ -24,5 +24,11 @@ def started(config: Throttle, mark: Mark | None, at_ms: int, now_ms: int) -> Mar
     return Mark({"starts": [*kept, at_ms][-config.max :]}, at_ms + config.per_ms)
 
 
+def put_off(mark: Mark, since_ms: int, by_ms: int) -> Mark:
+    """The row when every start from a time on is later by so much."""
+    starts = [at_ms + by_ms if at_ms >= since_ms else at_ms for at_ms in _starts(mark)]
+    return Mark({"starts": starts}, None if mark.due_ms is None else mark.due_ms + by_ms)
+
+
 def _starts(mark: Mark | None) -> list[Any]:
     return [] if mark is None else mark.state["starts"]

@@ -2,15 +2,21 @@
 
 import asyncio
 import os
+import random
 import resource
 from contextlib import suppress
 
 import nats
 import pytest
+from msgspec import json
 from nats.aio.client import Client
 from nats.errors import Error
 
+from reactor.connectors.nats.link import connected
+from reactor.connectors.nats.pull import Pull
+from reactor.connectors.nats.servers import Servers
 from reactor.connectors.nats.source import nats as source_nats
+from reactor.errors import SourceFailed
 from tests.brokers.certificates import Certificates
 from tests.brokers.listening import Ears, eventually, listening
 from tests.brokers.nats import Nats
@@ -21,6 +27,9 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 FULL = os.environ.get("REACTOR_CHAOS") == "full"
 CYCLES = 20 if FULL else 2
 MESSAGES = 100_000 if FULL else 3_000
+KINDS = ("kill", "pause", "cut")
+# The newest of what was heard, in which a message of this moment must be.
+MOST_AFTER = 2_000
 MEETINGS = 50 if FULL else 3
 
 
@@ -76,41 +85,60 @@ async def send_while(url, name, busy):
     return sent
 
 
-async def harm(kind, server, proxy):
-    """Do it, for a moment; it is over when this returns."""
+async def send_one(url, name, text):
+    """Send a message on a connection of its own."""
+    client = await nats.connect(url)
+    try:
+        await client.jetstream().publish(name, json.encode(text))
+    finally:
+        await client.close()
+
+
+async def harm(kind, server, proxy, secs):
+    """Do it, so long; it is over when this returns."""
     if kind == "kill":
-        await asyncio.to_thread(server.restart)
-        return
-    if kind == "pause":
+        await asyncio.to_thread(server.kill)
+    elif kind == "pause":
         await asyncio.to_thread(server.pause)
     else:
         proxy.cut()
-    await asyncio.sleep(0.5)
-    if kind == "pause":
+    await asyncio.sleep(secs)
+    if kind == "kill":
+        await asyncio.to_thread(server.start)
+    elif kind == "pause":
         await asyncio.to_thread(server.resume)
     else:
         proxy.mend()
 
 
 async def test_nothing_is_lost_over_kills_pauses_and_cuts(own, ears, record_property):
-    """The server is killed, paused and cut off while messages flow: each is stored once."""
+    """The server is killed, paused and cut off while messages flow: each is stored once.
+
+    Measured is how long after the server is back a message sent then is stored.
+    """
     server, proxy = own
     await make(server.url, "orders")
     config = {"servers": [f"nats://127.0.0.1:{proxy.port}"], "stream": "orders", "durable": "mine"}
-    loop, resumed, busy = asyncio.get_running_loop(), [], asyncio.Event()
+    loop, busy, chance = asyncio.get_running_loop(), asyncio.Event(), random.Random(7)
+    resumed, back = {kind: [] for kind in KINDS}, []
     busy.set()
     async with listening(source_nats, config, ears, wait=asyncio.sleep) as source:
         await source.up()
         sending = asyncio.create_task(send_while(server.url, "orders", busy))
-        for kind in ("kill", "pause", "cut") * CYCLES:
+        for kind in KINDS * CYCLES:
             await ears.until_heard(len(ears.heard) + 1)
-            await harm(kind, server, proxy)
-            began, before = loop.time(), len(ears.heard)
-            await ears.until_heard(before + 1)
-            resumed.append(loop.time() - began)
+            await harm(kind, server, proxy, chance.choice([0, 0.5, 1, 2, 6]))
+            began = loop.time()
+            back.append(f"back {len(back)}")
+            await send_one(server.url, "orders", back[-1])
+            await ears.until(
+                lambda: any(one.data == back[-1] for one in ears.heard[-MOST_AFTER:]), back[-1]
+            )
+            resumed[kind].append(loop.time() - began)
         busy.clear()
         count = await sending
-        await ears.until(lambda: set(ears.data) == set(range(count)), "all", 120)
+        everything = {*range(count), *back}
+        await ears.until(lambda: set(ears.data) == everything, "all", 120)
 
         async def acknowledged():
             client = await nats.connect(server.url)
@@ -123,8 +151,9 @@ async def test_nothing_is_lost_over_kills_pauses_and_cuts(own, ears, record_prop
     sequences = [one.fields["sequence"] for one in ears.heard]
     assert len(sequences) == len(set(sequences))
     record_property("messages", count)
-    record_property("faults", len(resumed))
-    record_property("longest_to_resume_secs", round(max(resumed), 2))
+    record_property("faults", len(back))
+    for kind, secs in resumed.items():
+        record_property(f"longest_to_resume_after_{kind}_secs", round(max(secs), 2))
 
 
 async def test_members_come_and_go_and_nothing_is_lost(server, record_property):
@@ -149,6 +178,41 @@ async def test_members_come_and_go_and_nothing_is_lost(server, record_property):
     told = [one.fields["sequence"] for one in one.heard + two.heard]
     record_property("messages", count)
     record_property("told_twice", len(told) - len(set(told)))
+
+
+async def test_a_question_ends_with_the_server(own):
+    """Nobody waits for an answer that cannot come."""
+    server, _ = own
+    async with connected(Servers(servers=[server.url])) as link:
+        await asyncio.to_thread(server.pause)
+        asked = link.client.jetstream(timeout=600).stream_info("orders")
+        asking = asyncio.create_task(link.answer(asked))
+        await asyncio.to_thread(server.kill)
+
+        with pytest.raises(SourceFailed, match="the server was lost") as failure:
+            await asking
+
+    assert failure.value.lost
+
+
+async def test_a_server_lost_between_two_batches_is_noticed(own):
+    """At the next one, not when it has been silent for long."""
+    server, _ = own
+    await make(server.url, "orders")
+    async with connected(Servers(servers=[server.url])) as link:
+        jetstream = link.client.jetstream()
+        await jetstream.add_consumer("orders", durable_name="mine", ack_policy="explicit")
+        await jetstream.publish("orders", b"1")
+        pull = Pull(link, "orders", "mine")
+        await pull.begin()
+        assert [message.data for message in await pull.take()] == [b"1"]
+        await asyncio.to_thread(server.kill)
+        await link.ended.wait()
+        await asyncio.to_thread(server.start)  # all that hears of it has heard of it by then
+
+        with pytest.raises(SourceFailed, match="the server was lost"):
+            await pull.take()
+        await pull.end()
 
 
 async def test_a_server_that_is_away(own, ears, caplog):
@@ -220,7 +284,10 @@ def bad(url, tls_url):
             {"servers": [url], "login": {**ann, "password": "wrong"}},
             "the user, password or token is wrong",
         ),
-        "no login": ({"servers": [url]}, "it wants a login: user and password, or a token"),
+        "no login": (
+            {"servers": [url]},
+            "it wants a login: user and password, token, nkey or creds",
+        ),
         "tls": ({"servers": [url], "login": ann, "tls": True}, "it speaks no TLS: drop tls"),
         "ca": (
             {"servers": [url], "tls": {"ca": "/no/such.pem"}},

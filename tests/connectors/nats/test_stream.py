@@ -1,10 +1,17 @@
 """Streams of JetStream against a real server."""
 
+import asyncio
+
+import nats
 import pytest
 from msgspec import json
 
+from reactor.connectors.nats.source import nats as source_nats
+from reactor.connectors.nats.stream import ACK_WAIT_SECS
+from tests.brokers.listening import Ears, listening
+from tests.brokers.nats import Nats
 from tests.brokers.running import eventually
-from tests.connectors.nats.conftest import reading
+from tests.connectors.nats.conftest import Stream, reading
 
 pytestmark = pytest.mark.broker
 
@@ -152,6 +159,55 @@ async def test_back_pressure_holds_messages(stream):
         await eventually(lambda: any("held back" in said for said in source.said), "it is held")
         await source.empty()
         assert await source.data(5) == list(range(5))
+
+
+async def test_who_leaves_while_it_stores_acknowledges(stream):
+    """What was committed when we were told to end is nobody else's work."""
+    ears = Ears()
+    async with listening(source_nats, stream.config(), ears) as source:
+        await source.up()
+        leaving = []
+        ears.committed = lambda: leaving.append(asyncio.ensure_future(source.stop()))
+        await stream.send("hi")
+        await ears.until_heard(1)
+        await asyncio.gather(*leaving)
+
+        assert await stream.waiting("mine") == (0, 0)
+
+
+async def test_who_leaves_gives_back_what_it_did_not_store(stream):
+    """Another daemon has it at once, not when the time for its acknowledgement is over."""
+    one, two = Ears(), Ears()
+    one.open.clear()
+    async with listening(source_nats, stream.config(), one) as first:
+        await first.up()
+        await stream.send(*range(5))
+
+        async def taken():
+            return await stream.waiting("mine") == (0, 5)
+
+        await eventually(taken, "it is taken")
+        async with listening(source_nats, stream.config(), two) as second:
+            await second.up()
+            await first.stop()
+            await two.until(lambda: sorted(two.data) == list(range(5)), "all", ACK_WAIT_SECS / 2)
+    assert one.heard == []
+
+
+async def test_a_modest_account_is_enough(store):
+    """Where fewer messages may be unacknowledged than we ask for, the server's number is taken."""
+    accounts = """
+accounts { modest { jetstream: { max_ack_pending: 100 }, users: [{ user: ann, password: ann }] } }
+no_auth_user: ann
+"""
+    with Nats(settings=accounts) as server:
+        client = await nats.connect(server.url)
+        stream = Stream(client, server.url, "orders")
+        await stream.make()
+        await stream.send(1)
+        async with reading(stream.config(), store=store) as source:
+            assert await source.data(1) == [1]
+        await client.close()
 
 
 async def test_messages_of_a_cloudevent(stream):

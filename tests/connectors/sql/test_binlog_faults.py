@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -165,9 +166,15 @@ async def test_a_slow_sliced_line_is_only_slow(mariadb):
     assert [len(change["new"]["t"]) for change in ears.data] == list(range(1, 101))
 
 
+def passes(ears, place):
+    """Whether this place is kept."""
+    return ears.position == {"gtid": place}
+
+
 async def test_the_position_moves_while_our_tables_are_idle(mariadb, record_property):
     """Beside a busy table of others each place of the log is passed: none must be kept for us."""
-    ears, loop, waits = Ears(), asyncio.get_running_loop(), []
+    ears, loop = Ears(), asyncio.get_running_loop()
+    waits: list[float] = []
     run(mariadb, "create table idle (id int primary key)", "create table busy (id int)")
     config = {"dsn": mariadb.dsn, "tables": ["idle"], "snapshot": False}
     async with listening(source, config, ears) as work:
@@ -177,7 +184,7 @@ async def test_the_position_moves_while_our_tables_are_idle(mariadb, record_prop
             began = loop.time()
             await asyncio.to_thread(run, mariadb, "insert into busy select seq from seq_1_to_200")
             ((place,),) = run(mariadb, "select @@global.gtid_binlog_pos")
-            await ears.until(lambda place=place: ears.position == {"gtid": place}, place)
+            await ears.until(partial(passes, ears, place), place)
             waits.append(round(loop.time() - began, 2))
 
     assert ears.heard == []

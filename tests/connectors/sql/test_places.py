@@ -307,7 +307,8 @@ async def test_a_half_open_line_is_noticed(mariadb, tmp_path):
 async def test_polling_over_kills_and_cuts(kind, tmp_path, record_property):
     """Rows that are added while the server is killed and cut off come once each."""
     ears, loop, resumed = Ears(), asyncio.get_running_loop(), []
-    with {"postgres": Postgres, "mysql": Mariadb}[kind]() as server, Proxy(server.port) as proxy:
+    made = Postgres() if kind == "postgres" else Mariadb()
+    with made as server, Proxy(server.port) as proxy:
         place = Place(kind, server.dsn, tmp_path)
         await place.run("create table orders (id KEY, n int)")
         config = {

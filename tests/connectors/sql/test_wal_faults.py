@@ -161,7 +161,9 @@ async def test_a_half_open_line_is_noticed(postgres):
 
 async def test_the_slot_advances_while_our_tables_are_idle(postgres, record_property):
     """Beside a busy table of others each place of the log is confirmed: none is kept for us."""
-    ears, loop, waits, written = Ears(), asyncio.get_running_loop(), [], []
+    ears, loop = Ears(), asyncio.get_running_loop()
+    waits: list[float] = []
+    written: list[str] = []
     async with await psycopg.AsyncConnection.connect(postgres.dsn, autocommit=True) as line:
 
         async def ask(query):
