@@ -18,9 +18,10 @@ import msgspec
 
 import brokers
 import conditions
-import databases
 import history
 import in_process
+import mariadb
+import postgresql
 import reading
 import routing
 import sleepers
@@ -44,7 +45,8 @@ MEASURES = {
     "reading": reading.rows,
     "history": history.rows,
     "sleepers": sleepers.rows,
-    "databases": databases.rows,
+    "postgresql": postgresql.rows,
+    "mariadb": mariadb.rows,
 }
 
 

@@ -1,29 +1,27 @@
-"""PostgreSQL: changes from its log and upserts, beside readers and writers that do no more."""
+"""Changes of databases stored, and rows upserted: what both databases are measured by."""
 
 import asyncio
+import gc
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import uvloop
 
 from measure import Row, Size, interleaved
 from reactor.clock import SystemClock
-from reactor.connectors.sql.changes import postgres as source
 from reactor.connectors.sql.dsn import database
-from reactor.connectors.sql.statements import BATCH, upsert_sql
-from reactor.connectors.sql.wal.messages import Commit, read
-from reactor.connectors.sql.wal.stream import Stream
+from reactor.connectors.sql.statements import BATCH
 from reactor.errors import StorageFailed
 from reactor.logs import configure
 from reactor.model.event import Receipt, Received
-from reactor.plugin.context import Files
+from reactor.plugin.context import Emit, Files
 from reactor.plugin.decode import decode
+from reactor.plugin.spec import Spec
 from reactor.secrets import Redactor
 from reactor.store.sqlite import open_sqlite
 from reactor.testing import World
@@ -35,42 +33,42 @@ when:
 do:
   - vars: {id: "${{ event.data.new.id }}"}
 """
-TABLE = "(id bigint primary key, state text, total numeric, note text)"
+TABLE = "(id bigint primary key, state varchar(20), total numeric(12, 2), note varchar(100))"
 ROWS_A_TRANSACTION = 100
+COLUMNS = ["id", "state", "total", "note"]
 
 
-def rows(size: Size, folder: Path) -> list[Row]:
-    """Both rows, against a server of their own; none where PostgreSQL is not installed."""
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-    import pytest
+def change_row(
+    key: str,
+    name: str,
+    size: Size,
+    folder: Path,
+    *,
+    emitted: Callable[[int, Path | None], Coroutine[Any, Any, float]],
+    only_read: Callable[[int], Coroutine[Any, Any, float]],
+) -> Row:
+    """Changes stored, beside the same events without the database and a reader that stores none.
 
-    from tests.brokers.postgres import Postgres
-
-    try:
-        server = Postgres()
-    except pytest.skip.Exception as missing:
-        print(missing, file=sys.stderr)
-        return []
-    server.output = lambda: ""  # type: ignore[method-assign]
-    with server:
-        return [_changes(server.dsn, size, folder), _upserts(server.dsn, size)]
-
-
-def _changes(dsn: str, size: Size, folder: Path) -> Row:
+    `emitted` says how long the source takes, with a store in a folder or to nobody.
+    """
+    # As the daemon has it, for all that are measured.
+    gc.set_threshold(50_000, 20, 100)
+    sys.setswitchinterval(0.0005)
     count, turn = size.flows_in_process, iter(range(1000))
-    ours, inside, bare = interleaved(
+    ours, alone, inside, bare = interleaved(
         size.rounds,
-        lambda: count / uvloop.run(_stored(dsn, f"s{next(turn)}", count, folder)),
-        lambda: count / uvloop.run(_without_postgres(count, folder / f"i{next(turn)}")),
-        lambda: count / uvloop.run(_only_read(dsn, f"b{next(turn)}", count)),
+        lambda: count / uvloop.run(emitted(count, folder / f"{key}{next(turn)}")),
+        lambda: count / uvloop.run(emitted(count, None)),
+        lambda: count / uvloop.run(_without_database(count, folder / f"{key}{next(turn)}")),
+        lambda: count / uvloop.run(only_read(count)),
     )
     ratio, of_reader = ours.median / inside.median, ours.median / bare.median
     return Row(
-        key="wal",
-        what="changes of PostgreSQL stored, each with a flow that is run and recorded",
+        key=key,
+        what=f"changes of {name} stored, each with a flow that is run and recorded",
         unit="/s",
         measured=ours,
-        reference="the same events without PostgreSQL",
+        reference=f"the same events without {name}",
         beside=inside,
         figure=ratio,
         aim="≥ 0.8 of it, or ≥ 0.4 of a bare reader",
@@ -80,105 +78,104 @@ def _changes(dsn: str, size: Size, folder: Path) -> Row:
             "rows_a_transaction": ROWS_A_TRANSACTION,
             "bare_reader_a_sec": bare.median,
             "of_bare_reader": of_reader,
+            "source_alone_a_sec": alone.median,
+            "source_alone_of_bare_reader": alone.median / bare.median,
         },
     )
 
 
-def _upserts(dsn: str, size: Size) -> Row:
+def upsert_row(
+    key: str,
+    name: str,
+    size: Size,
+    *,
+    dsn: str,
+    text: str,
+    driver: str,
+    executemany: Callable[[Sequence[Sequence[Any]]], None],
+) -> Row:
+    """Many rows upserted in one step, beside what the driver has for it."""
     count = 5 * size.flows_in_process
     given = [[number, "new", number * 0.25, "a note"] for number in range(count)]
-    text = upsert_sql("postgres", "upserted", ["id", "state", "total", "note"], ["id"], ["state"])
-    with psycopg.connect(dsn, autocommit=True) as line:
-        line.execute(f"create table upserted {TABLE}")
-    ours, theirs = interleaved(
+
+    def theirs() -> float:
+        began = time.perf_counter()
+        executemany(given)
+        return time.perf_counter() - began
+
+    ours, beside = interleaved(
         size.rounds,
         lambda: count / uvloop.run(_upsert(dsn, text, given)),
-        lambda: count / _executemany(dsn, text, given),
+        lambda: count / theirs(),
     )
-    ratio = ours.median / theirs.median
+    ratio = ours.median / beside.median
     return Row(
-        key="upsert",
-        what=f"rows upserted into PostgreSQL, {count:,} in one step",
+        key=key,
+        what=f"rows upserted into {name}, {count:,} in one step",
         unit="/s",
         measured=ours,
-        reference="psycopg's own executemany",
-        beside=theirs,
+        reference=f"{driver}'s own executemany",
+        beside=beside,
         figure=ratio,
         aim="≥ 0.5 of it",
         passed=ratio >= 0.5,
     )
 
 
-def _prepare(dsn: str, table: str, count: int) -> None:
-    """A table, a slot, and changes that wait in the log."""
-    with psycopg.connect(dsn, autocommit=True) as line:
-        line.execute(f"create table {table} {TABLE}")
-        line.execute(f"create publication {table} for table {table}")
-        line.execute(f"select pg_create_logical_replication_slot('{table}', 'pgoutput')")
-        text = f"insert into {table} select n, 'new', n * 1.5, repeat('x', 50) "
-        for start in range(0, count, ROWS_A_TRANSACTION):
-            line.execute(
-                f"{text} from generate_series({start}, {start + ROWS_A_TRANSACTION - 1}) n"
-            )
-
-
-async def _stored(dsn: str, table: str, count: int, folder: Path) -> float:
-    _prepare(dsn, table, count)
-    store = await open_sqlite(folder / table, on_failure=_stop, clock=SystemClock())
+async def emit_changes(
+    source: Spec, config: Mapping[str, Any], count: int, state: Path | None, *, position: Any = None
+) -> float:
+    """Seconds in which a source that follows has emitted so many changes that wait for it."""
+    if state is None:
+        return await _timed(source, config, _Counting(None, count), position)
+    store = await open_sqlite(state, on_failure=_stop, clock=SystemClock())
     with configure("json", "info", Redactor(), StringIO()):
         async with World(FLOW, store=store) as world:
-            emit = _Counting(world, count)
-            config = {"dsn": dsn, "tables": [table], "slot": table, "snapshot": False}
-            assert source.run is not None
-            began = time.perf_counter()
-            run = source.run(decode(config, source.config), emit, _Context())
-            running = asyncio.create_task(run)
-            await asyncio.wait([running, emit.all], return_when=asyncio.FIRST_COMPLETED)
-            secs = time.perf_counter() - began
-            running.cancel()
-            await asyncio.wait([running])
-            emit.all.result()
+            emit = _Counting(world.engine.emitter("event"), count)
+            secs = await _timed(source, config, emit, position)
             await world.settle()
     await store.close(clean=True)
     return secs
 
 
-async def _without_postgres(count: int, state: Path) -> float:
-    """The same events with the same flow, in batches as the stream makes them."""
+async def _timed(
+    source: Spec, config: Mapping[str, Any], emit: "_Counting", position: Any
+) -> float:
+    assert source.run is not None
+    context = _Context(position)
+    running = asyncio.create_task(source.run(decode(config, source.config), emit, context))
+    await asyncio.wait([running, emit.all], return_when=asyncio.FIRST_COMPLETED)
+    secs = time.perf_counter() - context.began
+    running.cancel()
+    await asyncio.wait([running])
+    emit.all.result()
+    return secs
+
+
+async def _without_database(count: int, state: Path) -> float:
+    """The same events with the same flow, in batches as a stream makes them."""
     store = await open_sqlite(state, on_failure=_stop, clock=SystemClock())
-    new = {"id": 1, "state": "new", "total": 1.5, "note": "x" * 50}
-    data = {"op": "insert", "schema": "public", "table": "t", "old": None, "new": new}
-    batch = [Received(data=data, type="change", position={"lsn": 1, "index": 1})] * 1000
+    events = [_event(number) for number in range(count)]
     with configure("json", "info", Redactor(), StringIO()):
         async with World(FLOW, store=store) as world:
             emit = world.engine.emitter("event")
             began = time.perf_counter()
-            for _ in range(0, count, len(batch)):
-                await emit.many(batch)
+            for start in range(0, count, BATCH):
+                await emit.many(events[start : start + BATCH])
             secs = time.perf_counter() - began
             await world.settle()
     await store.close(clean=True)
     return secs
 
 
-async def _only_read(dsn: str, table: str, count: int) -> float:
-    """Take the same messages in, tell commits from rows, and confirm."""
-    _prepare(dsn, table, count)
-    began = time.perf_counter()
-    stream = await Stream.open(dsn, SystemClock())
-    await stream.start(table, table, 10_000)
-    seen = 0
-    while seen < count:
-        message = stream.take()
-        if message is None:
-            await stream.more()
-        elif isinstance(message, bytes):
-            seen += message[:1] == b"I"
-            if message[:1] == b"C" and isinstance(commit := read(message, {}), Commit):
-                await stream.confirm(commit.end)
-    secs = time.perf_counter() - began
-    await stream.close()
-    return secs
+def _event(number: int) -> Received:
+    new = {"id": number, "state": "new", "total": number * 1.5, "note": "x" * 50}
+    return Received(
+        data={"op": "insert", "schema": "public", "table": "t", "old": None, "new": new},
+        type="change",
+        key=f"public.t/{number}",
+        position={"lsn": 1000 + number // ROWS_A_TRANSACTION, "index": number % ROWS_A_TRANSACTION},
+    )
 
 
 async def _upsert(dsn: str, text: str, given: list[list[Any]]) -> float:
@@ -191,26 +188,20 @@ async def _upsert(dsn: str, text: str, given: list[list[Any]]) -> float:
     return time.perf_counter() - began
 
 
-def _executemany(dsn: str, text: str, given: list[list[Any]]) -> float:
-    began = time.perf_counter()
-    with psycopg.connect(dsn) as line:
-        psycopg.RawCursor(line).executemany(text.encode(), given)
-    return time.perf_counter() - began
-
-
 class _Counting:
-    """Emits into a world and says when all is stored."""
+    """Emits to somebody or nobody, and says when all is emitted."""
 
-    def __init__(self, world: World, count: int) -> None:
+    def __init__(self, emit: Emit | None, count: int) -> None:
         self.all: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._emit = world.engine.emitter("event")
+        self._emit = emit
         self._left = count
 
-    async def many(self, received: list[Received]) -> list[Receipt]:
+    async def many(self, received: Sequence[Received]) -> list[Receipt]:
         """Store a batch."""
-        given = [_typed(one) for one in received]
-        receipts = await self._emit.many(given)
-        self._left -= len(receipts)
+        receipts: list[Receipt] = []
+        if self._emit is not None:
+            receipts = await self._emit.many([_typed(one) for one in received])
+        self._left -= len(received)
         if self._left <= 0 and not self.all.done():
             self.all.set_result(None)
         return receipts
@@ -221,22 +212,31 @@ def _typed(one: Received) -> Received:
 
 
 class _Context:
-    """What the source asks here."""
+    """What a source asks here."""
 
     clock = SystemClock()
     files = Files(base=".")
-    instance = "postgres:bench"
+    instance = "source:bench"
     log = logging.getLogger("bench")
 
+    def __init__(self, position: Any) -> None:
+        self._position = position
+        self.began = 0.0
+
     def up(self, detail: str = "") -> None:
-        """It works."""
+        """It works: what it took to connect is no part of a rate."""
+        self.began = time.perf_counter()
 
     def lag(self, events: float) -> None:
         """How far behind it is."""
 
+    def chance(self) -> float:
+        """No chance."""
+        return 0.5
+
     async def position(self) -> Any:
-        """The first start."""
-        return None
+        """Where it begins."""
+        return self._position
 
     async def places(self) -> dict[str, Any]:
         """Nothing was told."""

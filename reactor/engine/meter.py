@@ -18,7 +18,7 @@ READINGS: Mapping[str, tuple[str, str | None]] = {
     "sources": ("Sources by state.", "state"),
     "source_up": ("1 where a source works.", "source"),
     "source_restarts": ("How often a source was started again.", "source"),
-    "source_lag": ("What waits at the peer of a source: events, or bytes of a log.", "source"),
+    "source_lag": ("What waits at the peer: events, or a log's transactions or bytes.", "source"),
     "log_lines_dropped": ("Log lines lost because nobody read them fast enough.", None),
     "uptime_seconds": ("Seconds since the daemon started.", None),
 }

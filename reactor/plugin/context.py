@@ -164,7 +164,7 @@ class SourceContext(Protocol):
         ...
 
     def lag(self, events: float) -> None:
-        """Say how many events (of a log: bytes) wait at the peer, for the metrics."""
+        """Say how many events (of a log: transactions, bytes) wait at the peer, for metrics."""
         ...
 
     async def position(self) -> Any:

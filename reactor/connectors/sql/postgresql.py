@@ -3,7 +3,7 @@
 import asyncio
 import select
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from functools import lru_cache
 from typing import Any, cast
 
@@ -92,17 +92,19 @@ class PostgresSession:
         self, sql: str, params: Sequence[Any], size: int
     ) -> AsyncGenerator[list[Row], None]:
         """The rows of a query in pages, from a cursor on the server."""
-        from psycopg import AsyncRawServerCursor
+        from psycopg import AsyncCursor, AsyncRawServerCursor
         from psycopg.rows import dict_row
 
         with translated():
             given = await self._given(sql, params)
-            async with self.connection.transaction():
+            async with self.connection.transaction(), AsyncExitStack() as stack:
                 cursor = AsyncRawServerCursor(self.connection, name="reactor", row_factory=dict_row)
-                async with cursor:
-                    await cursor.execute(sql.encode(), given)
-                    while rows := await cursor.fetchmany(size):
-                        yield rows
+                # On a lost line its own end gives up before it is closed on our side.
+                stack.push_async_callback(AsyncCursor.close, cursor)
+                await stack.enter_async_context(cursor)
+                await cursor.execute(sql.encode(), given)
+                while rows := await cursor.fetchmany(size):
+                    yield rows
 
     async def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run a statement."""

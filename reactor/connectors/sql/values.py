@@ -16,6 +16,14 @@ Parse = Callable[[str], Any]
 
 def number(text: str) -> int | float | str:
     """A decimal number as a number as long as no digit is lost, else as its text."""
+    if len(text) < 16 and "E" not in text and "e" not in text:
+        # A binary number holds any 15 digits: the common case needs no exact arithmetic.
+        try:
+            near = float(text)
+        except ValueError:
+            return text
+        if -1e15 < near < 1e15:
+            return int(near) if near.is_integer() else near
     try:
         exact = Decimal(text)
     except InvalidOperation:

@@ -268,15 +268,19 @@ async def test_an_interrupted_snapshot_goes_on_after_the_rows_told(store):
     assert sorted(new["id"] for _, new in store.changes) == [*range(1, 2501), 9999]
 
 
-async def test_the_position_moves_while_our_tables_are_idle(store):
-    """The log of other tables need not be kept for us."""
-    store.run(ORDERS, "create table other (id int)")
-    async with store.streaming("orders", snapshot=False):
-        before = store.ears.position
-        store.run("insert into other values (1)")
-        await store.ears.until(lambda: store.ears.position != before, "a moved position")
-
-    assert store.ears.heard == []
+async def test_what_waits_at_the_server_is_counted(store):
+    """The lag is how many transactions of its log are not stored here."""
+    store.run(ORDERS)
+    async with store.streaming("orders") as work:
+        await store.ears.until(lambda: work.context.lags, "a lag")
+        assert work.context.lags == [0]
+    store.run(*(f"insert into orders values ({n}, 'new', 1), (-{n}, '', 2)" for n in range(1, 8)))
+    store.ears.open.clear()
+    async with store.following("orders") as work:
+        await store.ears.until(lambda: work.context.lags, "a lag")
+        assert work.context.lags == [7]
+        store.ears.open.set()
+        await store.ears.until_heard(14)
 
 
 async def test_tables_may_change_while_they_are_followed(store):

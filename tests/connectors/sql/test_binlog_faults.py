@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 FULL = os.environ.get("REACTOR_CHAOS") == "full"
 CYCLES = 50 if FULL else 2
 KEYS = 20
+IDLE_SECS = 60 if FULL else 0
 
 
 def line(server, **options):
@@ -162,6 +164,32 @@ async def test_a_slow_sliced_line_is_only_slow(mariadb):
             await ears.until_heard(100)
 
     assert [len(change["new"]["t"]) for change in ears.data] == list(range(1, 101))
+
+
+def passes(ears, place):
+    """Whether this place is kept."""
+    return ears.position == {"gtid": place}
+
+
+async def test_the_position_moves_while_our_tables_are_idle(mariadb, record_property):
+    """Beside a busy table of others each place of the log is passed: none must be kept for us."""
+    ears, loop = Ears(), asyncio.get_running_loop()
+    waits: list[float] = []
+    run(mariadb, "create table idle (id int primary key)", "create table busy (id int)")
+    config = {"dsn": mariadb.dsn, "tables": ["idle"], "snapshot": False}
+    async with listening(source, config, ears) as work:
+        await ears.until(lambda: work.state.detail == "following", "following")
+        ends = loop.time() + IDLE_SECS
+        while not waits or loop.time() < ends:
+            began = loop.time()
+            await asyncio.to_thread(run, mariadb, "insert into busy select seq from seq_1_to_200")
+            ((place,),) = run(mariadb, "select @@global.gtid_binlog_pos")
+            await ears.until(partial(passes, ears, place), place)
+            waits.append(round(loop.time() - began, 2))
+
+    assert ears.heard == []
+    record_property("places_passed", len(waits))
+    record_property("longest_wait_secs", max(waits))
 
 
 LARGE = """

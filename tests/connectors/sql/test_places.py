@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import gc
 import os
 import random
 from contextlib import AsyncExitStack
@@ -13,18 +14,22 @@ from hypothesis import strategies as st
 
 from reactor.connectors.sql.action import sql
 from reactor.connectors.sql.database import Session
+from reactor.connectors.sql.dsn import database
 from reactor.connectors.sql.polling import sql as polling
 from reactor.errors import ActionFailed, DatabaseFailed
 from reactor.expr.parse import parse
 from reactor.expr.scope import Scope
-from tests.brokers.listening import Ears, listening
+from tests.brokers.listening import Ears, eventually, listening
 from tests.brokers.mariadb import Mariadb
+from tests.brokers.postgres import Postgres
 from tests.brokers.proxy import Proxy
 from tests.connectors.conftest import OpenedOnce
 from tests.connectors.sql.conftest import Place
 
 pytestmark = pytest.mark.broker
 CYCLES = 50 if os.environ.get("REACTOR_CHAOS") == "full" else 1
+# SQLite lets one write at a time, and has no server.
+SERVERS = pytest.mark.parametrize("place", ["postgres", "mysql"], indirect=True)
 EVENT_ID = parse("event.data.id", Scope({"event": None}))
 EPOCH = datetime(1990, 1, 1, tzinfo=UTC)
 PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40)
@@ -208,6 +213,7 @@ async def test_a_cancelled_statement_ends(place):
     assert running.cancelled()
 
 
+@SERVERS
 async def test_late_committers_are_all_found(place, listen):
     """Writers that take their number early and commit late, out of order: nothing is missed."""
     await place.run("create table orders (id KEY, at INSTANT, writer int)")
@@ -228,14 +234,12 @@ async def test_late_committers_are_all_found(place, listen):
                 await asyncio.sleep(chance.uniform(0, 0.04))
 
     async with source.running() as ears:
-        # SQLite lets one write at a time.
-        writers = 1 if place.kind == "sqlite" else 5
-        opened = [place.session() for _ in range(writers)]
+        opened = [place.session() for _ in range(5)]
         sessions = [await each.__aenter__() for each in opened]
         await asyncio.gather(*(write(n, session) for n, session in enumerate(sessions)))
         for each in opened:
             await each.__aexit__(None, None, None)
-        await ears.until(lambda: len(ears.heard) >= writers * 12, "all")
+        await ears.until(lambda: len(ears.heard) >= 5 * 12, "all")
         await source.looked()
 
     wanted = [id_ for (id_,) in await place.rows("select id from orders order by id")]
@@ -299,35 +303,45 @@ async def test_a_half_open_line_is_noticed(mariadb, tmp_path):
     assert [row["id"] for row in ears.data] == [1, 2]
 
 
-async def test_polling_over_kills_and_cuts(tmp_path):
-    """Rows that are added while MariaDB is killed and cut off come once each."""
-    ears = Ears()
-    with Mariadb() as server, Proxy(server.port) as proxy:
-        place = Place("mysql", server.dsn, tmp_path)
-        await place.run("create table orders (id KEY)")
+@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+async def test_polling_over_kills_and_cuts(kind, tmp_path, record_property):
+    """Rows that are added while the server is killed and cut off come once each."""
+    ears, loop, resumed = Ears(), asyncio.get_running_loop(), []
+    made = Postgres() if kind == "postgres" else Mariadb()
+    with made as server, Proxy(server.port) as proxy:
+        place = Place(kind, server.dsn, tmp_path)
+        await place.run("create table orders (id KEY, n int)")
         config = {
             "dsn": server.dsn_at(proxy.port),
             "query": "select * from orders",
             "cursor": {"column": "id"},
             "every": "20ms",
         }
+
+        async def resumes():
+            began = loop.time()
+            await place.run(*["insert into orders (n) values (1)"] * 5)
+            await ears.until_heard(len(ears.heard) + 1)
+            resumed.append(round(loop.time() - began, 2))
+
         async with listening(polling, config, ears):
+            await resumes()
             for _ in range(CYCLES):
-                await place.run(*["insert into orders values ()"] * 5)
                 await asyncio.to_thread(server.restart)
-                await place.run(*["insert into orders values ()"] * 5)
+                await resumes()
                 proxy.reset()
-                await ears.until_heard(1)
+                await resumes()
             rows = await place.rows("select id from orders order by id")
             await ears.until_heard(len(rows))
 
     assert [(row["id"],) for row in ears.data] == rows
+    record_property("rows", len(rows))
+    record_property("faults", len(resumed) - 1)
+    record_property("longest_to_resume_secs", max(resumed))
 
 
 async def test_a_lost_connection_may_be_tried_again(postgres):
     """A server that hangs up, and one that is not there, are failures that pass."""
-    from reactor.connectors.sql.dsn import database
-
     session = await database(postgres.dsn, ".").connect()
     with pytest.raises(DatabaseFailed) as hung_up:
         await session.query("select pg_terminate_backend(pg_backend_pid())", max_rows=1)
@@ -342,10 +356,30 @@ async def test_a_lost_connection_may_be_tried_again(postgres):
     assert not unknown.value.transient
 
 
+async def test_pages_of_a_server_that_is_gone_leave_nothing_open(postgres):
+    """Who stops reading after the line was lost hears so, and psycopg has nothing to warn of."""
+    session = await database(postgres.dsn, ".").connect()
+    other = await database(postgres.dsn, ".").connect()
+    query = "select pg_backend_pid() as pid from generate_series(1, 10)"
+    pages = session.pages(query, [], 2)
+    page = await anext(pages)
+    gone = "select pg_terminate_backend($1, 5000)::text as gone"
+    await other.query(gone, [page[0]["pid"]], max_rows=1)
+
+    with pytest.raises(DatabaseFailed) as failure:
+        await pages.aclose()
+
+    await session.close()
+    await other.close()
+    transient = failure.value.transient
+    del pages, failure
+    gc.collect()
+    assert transient
+
+
+@SERVERS
 async def test_deadlocks_may_be_tried_again(place):
     """Of two transactions that wait for each other one fails, and may be tried again."""
-    if place.kind == "sqlite":
-        return  # one writes at a time: nobody waits in a ring
     await place.run(
         "create table t (id int primary key, n int)", "insert into t values (1,0),(2,0)"
     )
@@ -367,15 +401,28 @@ async def test_deadlocks_may_be_tried_again(place):
     assert [error.transient for error in failures] == [True]
 
 
+@SERVERS
 async def test_the_pool_uses_connections_again(attempt, place):
     """Steps one after the other share a connection; one that the server closed is replaced."""
-    if place.kind != "postgres":
-        return
-    asked = {"query": "select pg_backend_pid() as pid"}
-    (first,), (again,) = [await done(attempt, place, **asked) for _ in range(2)]
-    async with place.session() as session:
-        await session.query("select pg_terminate_backend($1)", [first["pid"]], max_rows=1)
-    await asyncio.sleep(0.1)
-    (fresh,) = await done(attempt, place, **asked)
+    asked, kill, there = {
+        "postgres": (
+            "select pg_backend_pid() as id",
+            "select pg_terminate_backend({})::text as done",
+            "select pid from pg_stat_activity where pid = {}",
+        ),
+        "mysql": (
+            "select connection_id() as id",
+            "kill {}",
+            "select id from information_schema.processlist where id = {}",
+        ),
+    }[place.kind]
+    (first,), (again,) = [await done(attempt, place, query=asked) for _ in range(2)]
+
+    async def gone():
+        return await place.rows(there.format(first["id"])) == []
+
+    await place.run(kill.format(first["id"]))
+    await eventually(gone, "the end of the connection")
+    (fresh,) = await done(attempt, place, query=asked)
 
     assert first == again != fresh

@@ -1,6 +1,5 @@
 """Changes from PostgreSQL's log: what they hold, in which order, and what is done about trouble."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -290,28 +289,6 @@ async def test_tables_may_change_in_mid_stream(cluster):
         {"id": 2, "state": "b", "total": 2, "note": "none"},
         {"id": 3, "total": "3.0", "note": "none"},
     ]
-
-
-async def test_the_slot_advances_while_our_tables_are_idle(cluster):
-    """Other tables' changes do not make the server keep its log for us."""
-    cluster.run(ORDERS, "create table busy (n int)")
-    async with cluster.streaming("orders") as work:
-        confirmed = f"""select confirmed_flush_lsn >= '{{}}'::pg_lsn from pg_replication_slots
-                        where slot_name = '{cluster.name}'"""
-        cluster.run(*("insert into busy select generate_series(1, 2000)" for _ in range(5)))
-        (now,) = cluster.ask("select pg_current_wal_lsn()")
-        await asyncio.to_thread(wait_for, cluster, confirmed.format(now))
-
-        assert work.context.lags
-
-
-def wait_for(cluster, query):
-    """Ask until the answer is true."""
-    for _ in range(600):
-        if cluster.ask(query) == (True,):
-            return
-        cluster.run("select pg_sleep(0.05)")
-    raise AssertionError(query)
 
 
 async def test_a_lost_slot_stops_loudly(cluster):

@@ -12,7 +12,7 @@ import pytest
 
 from reactor.connectors.sql.changes import postgres as source
 from reactor.errors import SourceFailed
-from tests.brokers.listening import Ears, listening
+from tests.brokers.listening import Ears, eventually, listening
 from tests.brokers.postgres import Postgres
 from tests.brokers.proxy import Proxy
 
@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 FULL = os.environ.get("REACTOR_CHAOS") == "full"
 CYCLES = 50 if FULL else 2
 KEYS = 20
+IDLE_SECS = 60 if FULL else 0
 
 
 async def write_while(port, busy):
@@ -156,6 +157,43 @@ async def test_a_half_open_line_is_noticed(postgres):
             with psycopg.connect(postgres.dsn, autocommit=True) as line:
                 line.execute("insert into half values (1)")
             await ears.until(lambda: ears.heard, "the change")
+
+
+async def test_the_slot_advances_while_our_tables_are_idle(postgres, record_property):
+    """Beside a busy table of others each place of the log is confirmed: none is kept for us."""
+    ears, loop = Ears(), asyncio.get_running_loop()
+    waits: list[float] = []
+    written: list[str] = []
+    async with await psycopg.AsyncConnection.connect(postgres.dsn, autocommit=True) as line:
+
+        async def ask(query):
+            found = await (await line.execute(query)).fetchone()
+            assert found is not None
+            return found[0]
+
+        async def confirmed():
+            return await ask(
+                f"select confirmed_flush_lsn >= '{written[-1]}' from pg_replication_slots "
+                "where slot_name = 'idle'"
+            )
+
+        await line.execute("create table idle (id int primary key)")
+        await line.execute("create table busy (n int)")
+        config = {"dsn": postgres.dsn, "tables": ["idle"], "slot": "idle"}
+        async with listening(source, config, ears) as work:
+            await ears.until(lambda: work.state.detail == "following", "following")
+            ends = loop.time() + IDLE_SECS
+            while not waits or loop.time() < ends:
+                began = loop.time()
+                await line.execute("insert into busy select generate_series(1, 200)")
+                written.append(await ask("select pg_current_wal_lsn()"))
+                await eventually(confirmed, "a confirmed place", 30)
+                waits.append(round(loop.time() - began, 2))
+
+            assert work.context.lags
+    assert ears.heard == []
+    record_property("places_confirmed", len(waits))
+    record_property("longest_wait_secs", max(waits))
 
 
 LARGE = """

@@ -1,8 +1,9 @@
 """Following the binary log: rows first, then changes, each transaction stored as one."""
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from reactor.connectors.sql.binlog.gtid import Done, done
 from reactor.connectors.sql.binlog.server import (
     Table,
     begin_snapshot,
+    behind,
     check,
     explained,
     find_table,
@@ -30,8 +32,10 @@ from reactor.connectors.sql.binlog.tap import (
 )
 from reactor.connectors.sql.database import Session
 from reactor.connectors.sql.mysql import MysqlDatabase
+from reactor.connectors.sql.pool import Pool
 from reactor.connectors.sql.wal.messages import key_of
 from reactor.connectors.sql.wal.snapshot import DONE, tell_table
+from reactor.connectors.sql.wal.stream import until_first_ends
 from reactor.errors import DatabaseFailed, SourceFailed
 from reactor.model.event import Received
 from reactor.plugin.context import Emit, SourceContext
@@ -42,6 +46,7 @@ MOST_BYTES = 16 << 20
 _BATCH = 500
 # So often the position moves while our tables are idle.
 _KEEP_MS = 10_000
+_LAG_MS = 30_000
 _ANSWER_SECS = 60
 _TRUNCATE = re.compile(
     r"(?:/\*.*?\*/\s*)*truncate\s+(?:table\s+)?"
@@ -66,7 +71,8 @@ async def follow(wanted: Wanted, emit: Emit, context: SourceContext) -> None:
     """Run until cancelled; raises `DatabaseFailed`, or `SourceFailed` where the log is gone."""
     async with AsyncExitStack() as stack:
         options = wanted.database.options
-        session = await MysqlDatabase({**options, "read_timeout": _ANSWER_SECS}).connect()
+        asked = MysqlDatabase({**options, "read_timeout": _ANSWER_SECS})
+        session = await asked.connect()
         stack.push_async_callback(session.close)
         server = await check(session)
         schema = options.get("database")
@@ -94,7 +100,22 @@ async def follow(wanted: Wanted, emit: Emit, context: SourceContext) -> None:
             emit=emit,
             context=context,
         )
-        await follower.run()
+        pool = Pool(asked, 1)
+        stack.push_async_callback(pool.close)
+        watch = _watch(pool, follower, context, mariadb=server.mariadb)
+        await until_first_ends([asyncio.create_task(one) for one in (follower.run(), watch)])
+
+
+async def _watch(
+    pool: Pool, follower: "Follower", context: SourceContext, *, mariadb: bool
+) -> None:
+    """Measure how far behind we are."""
+    while True:
+        # The stream says it when the server is gone; a figure is no reason to end it.
+        with suppress(DatabaseFailed):
+            async with pool.session() as session:
+                context.lag(await behind(session, follower.stored, mariadb=mariadb))
+        await context.wait_until(context.clock.now_ms() + _LAG_MS)
 
 
 async def _begin(
@@ -153,7 +174,7 @@ def _completed(at: str, *, mariadb: bool) -> Done:
 
 
 class Follower:
-    """Turns messages of the log into events."""
+    """Turns messages of the log into events; all up to `stored` is."""
 
     def __init__(
         self,
@@ -170,7 +191,7 @@ class Follower:
         self._tables = {(table.schema, table.name): table for table in tables}
         self._mark = (mark.get("in"), mark.get("index", -1))
         self._completed = completed
-        self._at = self._kept = str(mark["gtid"])
+        self._at = self._kept = self.stored = str(mark["gtid"])
         self._kept_ms = 0
         self._tap = tap
         self._emit = emit
@@ -234,6 +255,8 @@ class Follower:
             # All of it is stored with its last change: the server need not send it again.
             self._pending[-1] = replace(self._pending[-1], position={"gtid": self._at})
             self._whole = len(self._pending)
+        if not self._pending:
+            self.stored = self._at
         if self._whole >= _BATCH:
             await self._store(self._whole)
         elif self._context.clock.now_ms() - self._kept_ms >= _KEEP_MS:
@@ -264,7 +287,8 @@ class Follower:
         self._index += 1
         if op not in self._ops or (self._gtid == self._mark[0] and self._index <= self._mark[1]):
             return  # not wanted, or stored before we were started
-        row = {**(old or {}), **(new or {})}
+        # A session that logs less of a row may leave the key out of one of both.
+        row = {**old, **new} if old and new else new or old
         self._pending.append(
             Received(
                 data={
@@ -289,6 +313,8 @@ class Follower:
         self._whole = max(0, self._whole - count)
         self._bytes = 0
         await self._emit.many(batch)
+        if not self._pending:
+            self.stored = self._at
 
     async def _keep(self) -> None:
         """Keep the position that no event has carried: the log before it may go."""

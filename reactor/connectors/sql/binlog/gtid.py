@@ -1,5 +1,6 @@
 """Places in the binary log: which transactions are complete, as each of the servers writes it."""
 
+import re
 from typing import Protocol
 
 
@@ -52,8 +53,28 @@ def done(text: str, *, mariadb: bool) -> Done:
         raise ValueError(f"{text!r} is no GTID") from error
 
 
+def ahead(there: str, here: str) -> int:
+    """How many transactions a MariaDB that stands there has more than one that stands here."""
+    told = {domain: sequence for domain, _, sequence in map(_parts, filter(None, here.split(",")))}
+    found = map(_parts, filter(None, there.split(",")))
+    return sum(max(0, sequence - told.get(domain, 0)) for domain, _, sequence in found)
+
+
+def count(intervals: str) -> int:
+    """How many transactions a text of MySQL such as `3e11fa47-…:1-23:25` names."""
+    total = 0
+    for part in re.findall(r":(\d+(?:-\d+)?)", intervals):
+        first, _, last = part.partition("-")
+        total += int(last or first) - int(first) + 1
+    return total
+
+
 def _domain(gtid: str) -> int:
+    return _parts(gtid)[0]
+
+
+def _parts(gtid: str) -> tuple[int, int, int]:
     domain, server, sequence = map(int, gtid.split("-"))
     if min(domain, server, sequence) < 0:
         raise ValueError(f"{gtid} is no GTID")
-    return domain
+    return domain, server, sequence

@@ -4,6 +4,7 @@ import re
 
 from msgspec import Struct
 
+from reactor.connectors.sql.binlog.gtid import ahead, count
 from reactor.connectors.sql.database import Session
 from reactor.connectors.sql.statements import quoted
 from reactor.errors import DatabaseFailed, SourceFailed
@@ -157,6 +158,15 @@ async def latest(session: Session, *, mariadb: bool) -> str:
         # The library takes no place for the present, which is later than the snapshot.
         raise DatabaseFailed("gtid_executed is empty: any transaction will fill it")
     return found
+
+
+async def behind(session: Session, at: str, *, mariadb: bool) -> int:
+    """How many transactions of the log come after a place."""
+    if mariadb:
+        return ahead(await latest(session, mariadb=True), at)
+    text = "select gtid_subtract(@@global.gtid_executed, $1) as more"
+    (row,) = await session.query(text, [at], max_rows=1)
+    return count(str(row["more"]))
 
 
 def explained(error: DatabaseFailed, at: str) -> DatabaseFailed | SourceFailed:

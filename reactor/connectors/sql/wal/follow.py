@@ -11,6 +11,7 @@ from msgspec import Struct
 from reactor.clock import instant
 from reactor.connectors.sql.postgresql import PostgresDatabase, PostgresSession
 from reactor.connectors.sql.wal.messages import (
+    OPS,
     Begin,
     Change,
     Commit,
@@ -21,6 +22,7 @@ from reactor.connectors.sql.wal.messages import (
     lsn_number,
     lsn_text,
     read,
+    read_change,
 )
 from reactor.connectors.sql.wal.slot import (
     Names,
@@ -202,7 +204,12 @@ class Follower:
                 await self._heard(message)
             else:
                 self._bytes += len(message)
-                await self._read(message)
+                if message[0] in OPS:
+                    self._changed(read_change(message, self._tables))
+                else:
+                    await self._read(message)
+                if len(self._pending) >= MOST_ROWS or self._bytes >= MOST_BYTES:
+                    await self._store(len(self._pending))
 
     async def beat(self, every_ms: int) -> None:
         """Tell the server every few seconds that we live, and want to hear the same."""
@@ -220,9 +227,7 @@ class Follower:
 
     async def _read(self, data: bytes) -> None:
         message = read(data, self._tables)
-        if isinstance(message, Change):
-            self._changed(message)
-        elif isinstance(message, Begin):
+        if isinstance(message, Begin):
             self._begun, self._index = message, -1
             self._fields = {
                 "lsn": lsn_text(message.lsn),
@@ -238,8 +243,6 @@ class Follower:
                 self._changed(Change("truncate", table, None, None, ()))
         elif isinstance(message, Relation):
             self._tables[message.oid] = await self._lookup.know(message)
-        if len(self._pending) >= MOST_ROWS or self._bytes >= MOST_BYTES:
-            await self._store(len(self._pending))
 
     def _changed(self, change: Change) -> None:
         self._index += 1
@@ -260,11 +263,10 @@ class Follower:
         }
         if change.unchanged:
             data["unchanged"] = list(change.unchanged)
-        name = f"{relation.schema}.{relation.table}"
         self._pending.append(
             Received(
                 data=data,
-                key=key_of(name, table.key, change.old if change.new is None else change.new),
+                key=key_of(table.name, table.key, change.old if change.new is None else change.new),
                 fields=self._fields,
                 time_ms=begun.committed_ms,
                 position={"lsn": begun.lsn, "index": self._index},

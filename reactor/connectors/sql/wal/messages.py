@@ -14,7 +14,8 @@ from reactor.expr.values import to_text
 
 # Seconds between 1970 and 2000, where PostgreSQL's time begins.
 EPOCH_SECS = 946_684_800
-_OPS = {b"I": "insert", b"U": "update", b"D": "delete"}
+# By the first byte of a message.
+OPS = {ord("I"): "insert", ord("U"): "update", ord("D"): "delete"}
 _BEGIN = Form(">qqi")
 _COMMIT = Form(">Bqqq")
 _INT = Form(">i")
@@ -44,8 +45,8 @@ class Known(Struct, frozen=True):
     """A table with what reading its rows takes: parsers by column, and its primary key."""
 
     relation: Relation
-    names: tuple[str, ...]
-    parsers: tuple[Parse, ...]
+    name: str
+    columns: tuple[tuple[str, Parse], ...]
     key: tuple[str, ...]
 
 
@@ -79,13 +80,18 @@ class Truncate(Struct, frozen=True):
     tables: tuple[Known, ...]
 
 
-Message = Begin | Commit | Change | Truncate | Relation | None
+Message = Begin | Commit | Truncate | Relation | None
 
 
 def key_of(table: str, names: Sequence[str], row: Mapping[str, Any] | None) -> str:
     """What a change is about: the table and the row's primary key."""
-    values = [] if row is None else [to_text(row.get(name)) for name in names]
-    return "/".join([table, *(value.replace("/", "\\/") for value in values)])
+    if row is None:
+        return table
+    parts = [table]
+    for name in names:
+        text = to_text(row.get(name))
+        parts.append(text.replace("/", "\\/") if "/" in text else text)
+    return "/".join(parts)
 
 
 def lsn_text(lsn: int) -> str:
@@ -100,10 +106,8 @@ def lsn_number(text: str) -> int:
 
 
 def read(data: bytes, tables: Mapping[int, Known]) -> Message:
-    """The meaning of a message; None for those without a meaning here."""
+    """The meaning of a message that is no change; None for those without a meaning here."""
     kind = data[:1]
-    if kind in _OPS:
-        return _change(kind, data, tables)
     if kind == b"B":
         lsn, micros, xid = _BEGIN.unpack_from(data, 1)
         return Begin(lsn, micros // 1000 + EPOCH_SECS * 1000, xid & 0xFFFFFFFF)
@@ -136,40 +140,40 @@ def _relation(data: bytes) -> Relation:
     return Relation(oid, schema or "pg_catalog", table, identity, tuple(columns))
 
 
-def _change(kind: bytes, data: bytes, tables: Mapping[int, Known]) -> Change:
-    (oid,) = _INT.unpack_from(data, 1)
-    table, at = tables[oid], 5
+def read_change(data: bytes, tables: Mapping[int, Known]) -> Change:
+    """The change of a message whose first byte is one of `OPS`."""
+    table, at = tables[_INT.unpack_from(data, 1)[0]], 5
     old: dict[str, Any] | None = None
     new: dict[str, Any] | None = None
     unchanged: list[str] = []
     while at < len(data):
-        part = data[at : at + 1]
-        if part == b"N":
-            new, at = _row(data, at + 1, table, unchanged)
+        part = data[at]
+        if part == 78:  # N: the new row
+            new, at = _row(data, at + 3, table, unchanged)
         else:
-            old, at = _row(data, at + 1, table, [])
-            if part == b"K":  # only the identity's columns are sent, the others look null
+            old, at = _row(data, at + 3, table, [])
+            if part == 75:  # K: only the identity's columns are sent, the others look null
                 told = {column.name for column in table.relation.columns if column.identity}
                 old = {name: value for name, value in old.items() if name in told}
     if unchanged and new is not None and old is not None:
         for name in [name for name in unchanged if name in old]:
             new[name] = old[name]
             unchanged.remove(name)
-    return Change(_OPS[kind], table, old, new, tuple(unchanged))
+    return Change(OPS[data[0]], table, old, new, tuple(unchanged))
 
 
 def _row(data: bytes, at: int, table: Known, unchanged: list[str]) -> tuple[dict[str, Any], int]:
-    at += 2
     row: dict[str, Any] = {}
-    for name, parse in zip(table.names, table.parsers, strict=True):
+    for name, parse in table.columns:
         kind = data[at]
-        at += 1
         if kind == 116:  # t: text
-            (length,) = _INT.unpack_from(data, at)
-            at += 4
-            row[name] = parse(data[at : at + length].decode())
-            at += length
-        elif kind == 110:  # n: null
+            start = at + 5
+            at = start + int.from_bytes(data[at + 1 : start])
+            text = str(data[start:at], "utf-8")
+            row[name] = text if parse is str else parse(text)
+            continue
+        at += 1
+        if kind == 110:  # n: null
             row[name] = None
         else:  # u: a large value that was not touched
             unchanged.append(name)

@@ -89,10 +89,9 @@ class Stream:
             return None
         if size < 0:
             raise DatabaseFailed(self._farewell(), transient=True)
-        body = bytes(data)
-        if body[:1] == b"w":
-            return body[_DATA.size :]
-        _, lsn, _, asks = _KEEPALIVE.unpack(body)
+        if data[0] == 119:  # w: a message of pgoutput, behind a head of which we need nothing
+            return bytes(data[_DATA.size :])
+        _, lsn, _, asks = _KEEPALIVE.unpack(data)
         return Keepalive(lsn, asks=bool(asks))
 
     def refill(self) -> bool:
@@ -153,7 +152,7 @@ class Stream:
 
 
 async def until_first_ends(
-    work: Sequence["asyncio.Task[None]"], hang_up: Callable[[], None]
+    work: Sequence["asyncio.Task[None]"], hang_up: Callable[[], None] = lambda: None
 ) -> None:
     """Wait until one of these ends, hang up, cancel the others, and raise what ended it.
 

@@ -62,9 +62,13 @@ class Lookup:
         """A table of the log, ready to read its rows."""
         parsers = await self.parsers([column.oid for column in relation.columns])
         key = await self.key(relation.oid)
-        names = tuple(column.name for column in relation.columns)
-        kept = tuple(name for name in key if name in names)
-        return Known(relation, names, tuple(parsers), kept)
+        names = [column.name for column in relation.columns]
+        return Known(
+            relation,
+            name=f"{relation.schema}.{relation.table}",
+            columns=tuple(zip(names, parsers, strict=True)),
+            key=tuple(name for name in key if name in names),
+        )
 
     async def key(self, oid: int) -> tuple[str, ...]:
         """The columns of a table's primary key."""
