@@ -30,7 +30,6 @@ KNOWN_SECS = 7 * 86_400.0
 ACK_WAIT_SECS = 10.0
 _ASK_SECS = 5.0
 _LOOK_SECS = 5.0
-_LEAVE_SECS = 0.3
 # Each reader may hold a batch, and each connection that was lost a moment ago too: the thousand
 # that servers take by themselves would soon stop the stream until ACK_WAIT_SECS are over.
 _MOST_UNACKNOWLEDGED = 20_000
@@ -213,19 +212,6 @@ class Durables:
             await pull.end()
 
     async def _store(self, pull: Pull, messages: Sequence[Msg], mark: str) -> None:
-        """Store a batch; when we are to end meanwhile, that is waited for a moment.
-
-        Else nobody knew whether it is stored, and another daemon would get it again.
-        """
-        storing = asyncio.create_task(self._hold(pull, messages, mark))
-        try:
-            await asyncio.shield(storing)
-        finally:
-            await asyncio.wait([storing], timeout=_LEAVE_SECS)
-            storing.cancel()
-            await asyncio.gather(storing, return_exceptions=True)
-
-    async def _hold(self, pull: Pull, messages: Sequence[Msg], mark: str) -> None:
         """Store a batch, however long that takes: the server is told that we are at it."""
         batch = [self._received(message, mark) for message in messages]
 
@@ -236,8 +222,7 @@ class Durables:
             for message in messages:
                 await message.in_progress()
 
-        await store_held(self._emit, batch, held, every_secs=ACK_WAIT_SECS / 4)
-        pull.stored()
+        await store_held(self._emit, batch, held, every_secs=ACK_WAIT_SECS / 4, stored=pull.stored)
 
     def _received(self, message: Msg, mark: str) -> Received:
         found = delivery(message.reply)
