@@ -267,6 +267,18 @@ async def test_a_table_larger_than_a_page(place, listen):
     assert len(ears.places) < 1100
 
 
+async def test_a_cursor_that_has_no_order_is_named(postgres, listen):
+    """A column of points or of json cannot say which row is newer."""
+    for column in ("json", "point"):
+        query = f"select {column}('{'{}' if column == 'json' else '(1,2)'}') as at"
+        config = {"dsn": postgres.dsn, "query": query, "cursor": {"column": ["at"]}}
+        source = listen(polling, **config, every="1s")
+
+        said = str(await source.failure())
+
+        assert f"ordering operator for type {column}" in said
+
+
 async def test_a_slow_query_is_named(place, listen):
     """A look that takes too long fails with what helps."""
     if place.kind == "sqlite":
