@@ -52,8 +52,8 @@ soak: $(VENV)/dev.stamp  ## run a million events and watch the memory (SOAK="--e
 binary:  ## build dist/reactor and dist/reactor-dir
 	packaging/build_binary.sh
 
-deb:  ## build the Debian package
-	@echo "make deb: not built yet" >&2; exit 1
+deb:  ## build dist/reactor_VERSION_ARCH.deb
+	packaging/build_deb.sh
 
 clean:  ## remove what was built; flows, state and secrets stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

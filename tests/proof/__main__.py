@@ -6,6 +6,7 @@
 import logging
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -66,7 +67,8 @@ def main(names: list[str]) -> int:
                 figures = PROGRAMMES[name](Path(place))
             except AssertionError as error:
                 failed += 1
-                _say(f"{name}: FAILED: {error}")
+                # With its notes: there hypothesis tells the story.
+                _say(f"{name}: FAILED: {''.join(traceback.format_exception(error))}")
                 continue
         if figures is None:
             _say(f"{name}: not tried, this user may not mount a disk")

@@ -222,6 +222,28 @@ def ready(daemon: subprocess.Popen[bytes]) -> str:
     raise AssertionError(b"".join(said).decode())
 
 
+def test_the_debian_package_holds_a_service(built, tmp_path):
+    """Program, command, unit and settings are in their places; what a person edits is kept."""
+    build = ROOT / "packaging" / "build_deb.sh"
+    done = subprocess.run([build], capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode == LACKING:
+        missing = pytest.fail if "REACTOR_REQUIRE_BROKERS" in os.environ else pytest.skip
+        missing(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    (package,) = (ROOT / "dist").glob(f"reactor_{__version__}_*.deb")
+
+    subprocess.run(["dpkg-deb", "--raw-extract", package, tmp_path], check=True)
+
+    unit = (tmp_path / "usr/lib/systemd/system/reactor.service").read_text()
+    program = unit.partition("ExecStart=")[2].partition(" ")[0]
+    assert run(tmp_path / program.lstrip("/"), "version").strip().endswith(__version__)
+    assert os.readlink(tmp_path / "usr/bin/reactor") == program
+    kept = (tmp_path / "DEBIAN/conffiles").read_text().split()
+    assert kept == ["/etc/reactor/reactor.yaml"]
+    assert all((tmp_path / name.lstrip("/")).is_file() for name in kept)
+    assert (tmp_path / "etc/reactor/flows").is_dir()
+
+
 def post(address: str, path: str) -> dict[str, Any]:
     """What a webhook answers."""
     request = urllib.request.Request(f"http://{address}{path}", method="POST")
