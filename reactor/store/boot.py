@@ -20,7 +20,7 @@ from reactor.store.migrate import migrate
 # Larger ones would keep the daemon from being ready; a check in the background finds what is bad.
 _CHECKED_AT_BOOT = 64 << 20
 _PRAGMAS = """
-    PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
     PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 5000;
     PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0;
     PRAGMA secure_delete = FAST; -- some builds overwrite all that is deleted, at twice the writing

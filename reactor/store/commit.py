@@ -23,10 +23,12 @@ from reactor.store.codec import column
 from reactor.store.disk import Space
 from reactor.store.retention import delete, oldest
 from reactor.store.statements import ManyRows
+from reactor.store.wal import Log
 
 Failpoint = Callable[[str], None]
 # With fewer free pages than this in the database the oldest history has to go.
 _ENOUGH_FREE_PAGES = 256
+_ROW_BYTES = 1024  # of work that does not say
 
 
 class DiskFull(Exception):
@@ -48,6 +50,7 @@ class Commits:
     ) -> None:
         self.store_bytes = 0
         self._connection = connection
+        self._log = Log(connection)
         self._blobs = blobs
         self._space = space
         self._epoch = epoch
@@ -81,6 +84,7 @@ class Commits:
                 # in every value before.
                 self._apply([(rows, [column(value) for value in values]) for rows, values in plan])
             self._blobs.remove(batch.removed)
+            self._log.committed(batch.bytes)
             self._look()
 
     def prepare(self, batch: Batch) -> bool:
@@ -117,12 +121,15 @@ class Commits:
                 raise
             self._failpoint("after the commit")
             self._blobs.remove(batch.removed)
+            self._log.committed(batch.bytes)
             self._look()
 
     def perform(self, work: Callable[[Connection], Any]) -> Any:
         """The result of other work on this connection; raises as `commit` does."""
         with self._judged():
+            before = self._connection.total_changes
             result = work(self._connection)
+            self._log.committed(_ROW_BYTES * (self._connection.total_changes - before))
             self._look()
             return result
 
@@ -155,9 +162,7 @@ class Commits:
 
     def _write_back(self) -> bool:
         with self._judged():
-            # Answers whether somebody who reads was in the way.
-            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        return not busy
+            return self._log.empty()
 
     def _delete_oldest(self) -> bool:
         free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
@@ -374,8 +374,12 @@ def _finish(connection: Connection, *, clean: bool) -> None:
         connection.execute(
             "INSERT OR REPLACE INTO meta VALUES ('store.clean', ?)", (encode(clean),)
         )
-    with suppress(sqlite3.OperationalError):  # no room for it: the next boot reads the log
+    try:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+        # No room for it: the next boot reads the log.
 
 
 def _check_file(database: Path) -> str | None:

@@ -56,7 +56,7 @@ def faulty(store: SqliteStore, variant: str) -> None:
     if variant in ("normal", "off"):
         store._connection.execute(f"PRAGMA synchronous = {variant}")
     # A small log, so that what is written back to the database is hit too.
-    store._connection.execute("PRAGMA wal_autocheckpoint = 60")
+    store._commits._log.limit_bytes = 240 << 10
     if variant == "early":
         submit, loop = store.submit, asyncio.get_running_loop()
 

@@ -110,7 +110,7 @@ async def test_the_pragmas_are_set(reopen):
     found = [store._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 
     await store.close(clean=True)
-    assert found == ["wal", 2, 4000, 0, 0]
+    assert found == ["wal", 2, 0, 0, 0]
 
 
 async def test_a_clean_stop_leaves_one_file(reopen, tmp_path):
