@@ -1,7 +1,8 @@
-"""The write-ahead log is written back in time, and a disk that fails meanwhile is not kept quiet."""
+"""The write-ahead log is written back in time; a disk that fails meanwhile is not kept quiet."""
 
 import asyncio
 import sqlite3
+from typing import Any
 
 import pytest
 
@@ -26,14 +27,15 @@ async def test_the_log_does_not_grow_for_ever(tmp_path, clock, threads):
     assert max(sizes) == max(sizes[:100])
 
 
-class Failing:
+class Failing(sqlite3.Connection):
     """A connection whose checkpoints fail."""
 
     def __init__(self, code: int) -> None:
+        super().__init__(":memory:")
         self.code = code
         self.asked = 0
 
-    def execute(self, _sql: str) -> None:
+    def execute(self, *_asked: Any) -> sqlite3.Cursor:
         self.asked += 1
         error = sqlite3.OperationalError("made to fail")
         error.sqlite_errorcode = self.code

@@ -237,7 +237,7 @@ def test_the_debian_package_holds_a_service(built, tmp_path):
     unit = (tmp_path / "usr/lib/systemd/system/reactor.service").read_text()
     program = unit.partition("ExecStart=")[2].partition(" ")[0]
     assert run(tmp_path / program.lstrip("/"), "version").strip().endswith(__version__)
-    assert os.readlink(tmp_path / "usr/bin/reactor") == program
+    assert (tmp_path / "usr/bin/reactor").readlink() == Path(program)
     kept = (tmp_path / "DEBIAN/conffiles").read_text().split()
     assert kept == ["/etc/reactor/reactor.yaml"]
     assert all((tmp_path / name.lstrip("/")).is_file() for name in kept)
