@@ -16,7 +16,7 @@ import uvloop
 
 import in_process
 from measure import Row, Size, spread
-from processes import LIMIT_SECS, Served, daemon
+from processes import Served, daemon, until
 
 FLOW = """\
 flow: orders
@@ -309,20 +309,12 @@ def _done(served: Served, fill: Callable[[int], Awaitable[None]], count: int) ->
     async def filled() -> None:
         await fill(count)
 
-    _until(lambda: any(v for k, v in served.metrics().items() if k.startswith(_UP)))
+    until(lambda: any(v for k, v in served.metrics().items() if k.startswith(_UP)), "it is up")
     began = time.perf_counter()
     uvloop.run(filled())
     name = 'reactor_executions_total{flow="orders",state="ok"}'
-    _until(lambda: served.metrics().get(name, 0) >= count)
+    until(lambda: served.metrics().get(name, 0) >= count, "all is done")
     return time.perf_counter() - began
-
-
-def _until(fact: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT_SECS
-    while not fact():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the daemon does not get done")
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -331,7 +323,7 @@ def _served(command: Sequence[str], port: int, folder: Path) -> Iterator[None]:
     with (folder / "broker.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        _until(lambda: _listens(port))
+        until(lambda: _listens(port), "the broker listens")
         yield
     finally:
         process.kill()

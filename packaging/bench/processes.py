@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from msgspec import Struct
 from reactor.cli.client import Client
 
 LIMIT_SECS = 60.0
+_LOOK_SECS = 0.02
 
 
 class Served(Struct, frozen=True):
@@ -38,16 +39,21 @@ class Served(Struct, frozen=True):
 
     def settle(self) -> None:
         """Wait until nothing is open."""
-        for _ in range(round(LIMIT_SECS / 0.05)):
-            open_now = [
-                count
-                for name, count in self.metrics().items()
-                if name.startswith("reactor_open_executions") and count > 0
-            ]
-            if not open_now:
-                return
-            time.sleep(0.05)
-        raise TimeoutError("the daemon still has open executions")
+        until(lambda: not any(map(_is_open, self.metrics().items())), "nothing is open")
+
+
+def until(fact: Callable[[], bool], words: str) -> None:
+    """Wait for a fact; TimeoutError says which one never came."""
+    deadline = time.monotonic() + LIMIT_SECS
+    while not fact():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {LIMIT_SECS:.0f} s: {words}")
+        time.sleep(_LOOK_SECS)
+
+
+def _is_open(metric: tuple[str, float]) -> bool:
+    name, count = metric
+    return name.startswith("reactor_open_executions") and count > 0
 
 
 def installed() -> list[str]:

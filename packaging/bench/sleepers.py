@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from history import AT_ONCE, store_at_once, stop
 from load import post_orders
 from measure import Row, Size, interleaved, spread
 from msgspec.structs import replace
-from processes import LIMIT_SECS, Served, daemon
+from processes import Served, daemon, until
 from webhook import FLOW
 
 from reactor.cli.client import Client
@@ -85,22 +84,15 @@ def _fall_asleep(served: Served) -> int:
     client = Client(served.state)
     data = {"customer": {"name": "Ada"}}
     client.post("events", body={"type": "booked", "data": data})
-    for _ in range(round(LIMIT_SECS / 0.05)):
-        found = _ask(served.state, "SELECT id FROM executions WHERE state = ?", State.WAITING)
-        if found is not None:
-            return found
-        time.sleep(0.05)
-    raise TimeoutError("nothing fell asleep")
+    query = "SELECT id FROM executions WHERE state = ?"
+    until(lambda: _ask(served.state, query, State.WAITING) is not None, "one fell asleep")
+    return _ask(served.state, query, State.WAITING) or 0
 
 
 def _awake(state: Path) -> None:
     """Wait until those that were due have ended well."""
     query = "SELECT count(*) FROM executions WHERE flow = 'reminders' AND state = ?"
-    for _ in range(round(LIMIT_SECS / 0.05)):
-        if _ask(state, query, State.OK) == DUE:
-            return
-        time.sleep(0.05)
-    raise TimeoutError("sleepers that were due did not go on")
+    until(lambda: _ask(state, query, State.OK) == DUE, "sleepers that were due ended")
 
 
 def _ask(state: Path, query: str, value: State) -> int | None:
@@ -111,11 +103,8 @@ def _ask(state: Path, query: str, value: State) -> int | None:
 
 def _rate(served: Served, secs: float, folder: Path) -> float:
     rate = post_orders(served.address, secs, folder).rate
-    for _ in range(round(LIMIT_SECS / 0.05)):
-        if not any(map(_works, served.metrics().items())):
-            return rate
-        time.sleep(0.05)
-    raise TimeoutError("the daemon still works")
+    until(lambda: not any(map(_works, served.metrics().items())), "nothing works")
+    return rate
 
 
 def _works(metric: tuple[str, float]) -> bool:

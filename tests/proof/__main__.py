@@ -39,7 +39,7 @@ def _stories(_folder: Path) -> Figures:
 
 
 PROGRAMMES: Mapping[str, Programme] = {
-    "kills": lambda folder: kills(folder, cycles=200, span_secs=1.2),
+    "kills": lambda folder: kills(folder, cycles=200, span_secs=2.0),
     "power": lambda folder: cuts(folder, images=10_000, runs=10),
     "normal": lambda folder: control(folder, "normal", images=500),
     "off": lambda folder: control(folder, "off", images=500),
