@@ -47,7 +47,7 @@ def change_row(
     emitted: Callable[[int, Path | None], Coroutine[Any, Any, float]],
     only_read: Callable[[int], Coroutine[Any, Any, float]],
 ) -> Row:
-    """Changes stored, beside the same events without the database and a reader that stores none.
+    """Changes stored, beside a reader that stores none; the facts say where the time goes.
 
     `emitted` says how long the source takes, with a store in a folder or to nobody.
     """
@@ -62,22 +62,21 @@ def change_row(
         lambda: count / uvloop.run(_without_database(count, folder / f"{key}{next(turn)}")),
         lambda: count / uvloop.run(only_read(count)),
     )
-    ratio, of_reader = ours.median / inside.median, ours.median / bare.median
+    ratio = ours.median / bare.median
     return Row(
         key=key,
         what=f"changes of {name} stored, each with a flow that is run and recorded",
         unit="/s",
         measured=ours,
-        reference=f"the same events without {name}",
-        beside=inside,
+        reference="a bare reader that stores nothing",
+        beside=bare,
         figure=ratio,
-        aim="≥ 0.8 of it, or ≥ 0.4 of a bare reader",
-        passed=ratio >= 0.8 or of_reader >= 0.4,
+        aim="≥ 0.4 of it",
+        passed=ratio >= 0.4,
         facts={
             "changes": count,
             "rows_a_transaction": ROWS_A_TRANSACTION,
-            "bare_reader_a_sec": bare.median,
-            "of_bare_reader": of_reader,
+            "same_events_without_database_a_sec": inside.median,
             "source_alone_a_sec": alone.median,
             "source_alone_of_bare_reader": alone.median / bare.median,
         },

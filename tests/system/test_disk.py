@@ -129,4 +129,4 @@ def test_a_file_that_may_not_grow(daemon: Daemon) -> None:
     runs = {run["execution"]: run["state"] for run in daemon.executions()}
     assert 5 < len(sender.accepted) < 200
     assert {runs.get(execution) for execution in sender.accepted.values()} == {"ok"}
-    assert sender.send() in (200, 202)
+    assert sender.send(100_000) in (200, 202)  # the one without an answer, which may be there
