@@ -172,7 +172,11 @@ async def test_who_leaves_while_it_stores_acknowledges(stream):
         await ears.until_heard(1)
         await asyncio.gather(*leaving)
 
-        assert await stream.waiting("mine") == (0, 0)
+        async def done():
+            return await stream.waiting("mine") == (0, 0)
+
+        # Acknowledgements are the server's to read after it answered all else.
+        await eventually(done, "it is acknowledged")
 
 
 async def test_who_leaves_gives_back_what_it_did_not_store(stream):
