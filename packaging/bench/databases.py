@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,21 @@ do:
 TABLE = "(id bigint primary key, state varchar(20), total numeric(12, 2), note varchar(100))"
 ROWS_A_TRANSACTION = 100
 COLUMNS = ["id", "state", "total", "note"]
+
+
+def against(module: str, server: str, measure: Callable[[Any], list[Row]]) -> list[Row]:
+    """What is measured against a server of the tests; nothing where it is not installed."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    import pytest
+
+    try:
+        begun = getattr(import_module(f"tests.brokers.{module}"), server)()
+    except pytest.skip.Exception as missing:
+        print(missing, file=sys.stderr)
+        return []
+    begun.output = lambda: ""
+    with begun:
+        return measure(begun)
 
 
 def change_row(

@@ -1,7 +1,6 @@
 """MariaDB: changes from its binary log and upserts, beside readers and writers that do no more."""
 
 import re
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from itertools import count as count_up
@@ -10,7 +9,15 @@ from typing import Any
 
 import pymysql
 
-from databases import COLUMNS, ROWS_A_TRANSACTION, TABLE, change_row, emit_changes, upsert_row
+from databases import (
+    COLUMNS,
+    ROWS_A_TRANSACTION,
+    TABLE,
+    against,
+    change_row,
+    emit_changes,
+    upsert_row,
+)
 from measure import Row, Size
 from reactor.connectors.sql.binlog.source import mysql as source
 from reactor.connectors.sql.statements import upsert_sql
@@ -18,20 +25,12 @@ from reactor.connectors.sql.statements import upsert_sql
 
 def rows(size: Size, folder: Path) -> list[Row]:
     """Both rows, against a server of their own; none where MariaDB is not installed."""
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-    import pytest
+    return against("mariadb", "Mariadb", lambda server: _rows(server, size, folder))
 
-    from tests.brokers.mariadb import Mariadb
 
-    try:
-        server = Mariadb()
-    except pytest.skip.Exception as missing:
-        print(missing, file=sys.stderr)
-        return []
-    server.output = lambda: ""  # type: ignore[method-assign]
-    with server:
-        line = {"host": "127.0.0.1", "port": server.port, "user": "root", "database": "shop"}
-        return [_changes(line, server.dsn, size, folder), _upserts(line, server.dsn, size)]
+def _rows(server: Any, size: Size, folder: Path) -> list[Row]:
+    line = {"host": "127.0.0.1", "port": server.port, "user": "root", "database": "shop"}
+    return [_changes(line, server.dsn, size, folder), _upserts(line, server.dsn, size)]
 
 
 def _changes(line: Mapping[str, Any], dsn: str, size: Size, folder: Path) -> Row:

@@ -1,6 +1,5 @@
 """PostgreSQL: changes from its log and upserts, beside readers and writers that do no more."""
 
-import sys
 import time
 from collections.abc import Sequence
 from itertools import count as count_up
@@ -9,7 +8,15 @@ from typing import Any
 
 import psycopg
 
-from databases import COLUMNS, ROWS_A_TRANSACTION, TABLE, change_row, emit_changes, upsert_row
+from databases import (
+    COLUMNS,
+    ROWS_A_TRANSACTION,
+    TABLE,
+    against,
+    change_row,
+    emit_changes,
+    upsert_row,
+)
 from measure import Row, Size
 from reactor.clock import SystemClock
 from reactor.connectors.sql.changes import postgres as source
@@ -20,19 +27,11 @@ from reactor.connectors.sql.wal.stream import Stream
 
 def rows(size: Size, folder: Path) -> list[Row]:
     """Both rows, against a server of their own; none where PostgreSQL is not installed."""
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-    import pytest
+    return against("postgres", "Postgres", lambda server: _rows(server, size, folder))
 
-    from tests.brokers.postgres import Postgres
 
-    try:
-        server = Postgres()
-    except pytest.skip.Exception as missing:
-        print(missing, file=sys.stderr)
-        return []
-    server.output = lambda: ""  # type: ignore[method-assign]
-    with server:
-        return [_changes(server.dsn, size, folder), _upserts(server.dsn, size)]
+def _rows(server: Any, size: Size, folder: Path) -> list[Row]:
+    return [_changes(server.dsn, size, folder), _upserts(server.dsn, size)]
 
 
 def _changes(dsn: str, size: Size, folder: Path) -> Row:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from reactor.clock import Clock
-from reactor.errors import BadConfig
+from reactor.errors import BadConfig, StorageFailed
 from reactor.store.blobs import sync_folder
 
 _BALLAST_BYTES = 16 << 20  # what the log holds at most when it is written back
@@ -122,6 +122,13 @@ def fails(error: BaseException | None) -> bool:
     """Whether an error is the disk's, and not one of what was to be stored."""
     io_error = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
     return isinstance(error, OSError) or io_error
+
+
+def unreadable(error: Exception) -> StorageFailed:
+    """What is told of a read that failed; its cause says whether it was the disk."""
+    failure = StorageFailed(f"the store cannot be read: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 def _lay_in(path: Path) -> None:

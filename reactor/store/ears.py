@@ -9,6 +9,7 @@ from reactor.model.event import Event
 from reactor.model.execution import State
 from reactor.store.blobs import Blobs
 from reactor.store.codec import column
+from reactor.store.disk import unreadable
 from reactor.store.hearing import Wait
 from reactor.store.reader import Reader
 from reactor.store.rows import EVENT_COLUMNS, event_of
@@ -38,7 +39,7 @@ class SqliteEars:
         try:
             rows = self._lookup.execute(_WAITING, (column(name), column(key))).fetchall()
         except sqlite3.Error as error:
-            self._fail(StorageFailed(f"the store cannot be read: {error}"))
+            self._fail(unreadable(error))
             return []
         return [row[0] for row in rows]
 

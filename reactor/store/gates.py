@@ -7,6 +7,7 @@ from typing import Any
 
 from reactor.errors import StorageFailed
 from reactor.store.codec import column, decode
+from reactor.store.disk import unreadable
 from reactor.store.gated import GateName, GateRow, Held
 from reactor.store.reader import Reader
 
@@ -32,7 +33,7 @@ class SqliteGates:
         try:
             found = [self._find(name) for name in names]
         except sqlite3.Error as error:
-            self._fail(StorageFailed(f"the store cannot be read: {error}"))
+            self._fail(unreadable(error))
             return
         done(found)
 

@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from reactor.errors import StorageFailed
 from reactor.store.boot import connect_to_read
+from reactor.store.disk import unreadable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class Reader:
                 # Its row was deleted after this transaction began: look again.
                 missing = str(error.filename)
             except sqlite3.Error as error:
-                raise StorageFailed(f"the store cannot be read: {error}") from error
+                raise unreadable(error) from error
         raise StorageFailed(
             f"the store names the file '{missing}', which is not there: restore it from a backup"
         )

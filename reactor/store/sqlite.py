@@ -27,7 +27,7 @@ from reactor.store.blobs import Blobs
 from reactor.store.boot import Booted, boot, connect_to_read, copy_database, find_damage
 from reactor.store.codec import column, encode
 from reactor.store.commit import Commits, Failpoint, transaction
-from reactor.store.disk import Folder, Space, fails
+from reactor.store.disk import Folder, Space, fails, unreadable
 from reactor.store.ears import SqliteEars, delete_unheard
 from reactor.store.gates import SqliteGates
 from reactor.store.history import SqliteHistory
@@ -187,7 +187,7 @@ class SqliteStore:
         try:
             found = [self._identity(scope, identity) for scope, identity in names]
         except sqlite3.Error as error:
-            self._writer.fail(StorageFailed(f"the store cannot be read: {error}"))
+            self._writer.fail(unreadable(error))
             return
         done(found)
 

@@ -27,10 +27,10 @@ Programme = Callable[[Path], Figures | None]
 
 
 def _faults(folder: Path) -> Figures:
-    found = {fault.__name__: caught(folder, fault, range(50)) for fault in FAULTS}
+    found = {name: caught(folder, fault, range(50)) for name, fault in FAULTS.items()}
     missed = [name for name, seed in found.items() if seed is None]
     assert not missed, f"nobody noticed {missed}"
-    numbers = {f"{name.replace('_', ' ')}: caught by seed": seed for name, seed in found.items()}
+    numbers = {f"{name}: caught by seed": seed for name, seed in found.items()}
     return Figures("simulation of faults (must be caught)", numbers)
 
 

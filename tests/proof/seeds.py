@@ -13,9 +13,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tests.proof.faults import Fault
 from tests.proof.report import Figures
 from tests.proof.rules import broken
-from tests.proof.simulation import Fault, Simulation
+from tests.proof.simulation import Simulation
 
 MEMORY = Path("/dev/shm")
 MOST_SHOWN = 20

@@ -31,6 +31,7 @@ from reactor.plugin.context import Connection, Files, Network
 from reactor.store import Query
 from reactor.store.sqlite import SqliteStore, open_sqlite
 from reactor.testing import BEGIN_MS
+from tests.proof.faults import Fault
 from tests.proof.outside import Message, Outside
 from tests.proof.virtual import Cut, LoopClock, VirtualLoop
 
@@ -49,8 +50,6 @@ LONGEST_SECS = 20_000.0  # of made-up time, until everything must be over
 
 SOON_MS = 86_400_000  # gates that are due later hold for ever, as far as a seed goes
 SPOILT_SECS = 300.0  # the same for a daemon with a fault, which may never end
-
-Fault = Callable[[SqliteStore], None]
 
 
 class Seeded(Struct, frozen=True):

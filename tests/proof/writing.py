@@ -18,9 +18,9 @@ from reactor.engine.emitter import Emitter
 from reactor.model.event import Receipt, Received
 from reactor.plugin.context import ActionContext
 from reactor.plugin.spec import Config, Spec, action
-from reactor.store import Write
 from reactor.store.sqlite import SqliteStore, open_sqlite
 from reactor.testing import World
+from tests.proof.faults import acknowledge_early
 
 FLOWS = """
 flow: keep
@@ -58,14 +58,7 @@ def faulty(store: SqliteStore, variant: str) -> None:
     # A small log, so that what is written back to the database is hit too.
     store._commits._log.limit_bytes = 240 << 10
     if variant == "early":
-        submit, loop = store.submit, asyncio.get_running_loop()
-
-        def early(write: Write, done: Callable[[], None] | None = None) -> None:
-            submit(write)
-            if done is not None:
-                loop.call_soon(done)
-
-        store.submit = early  # type: ignore[method-assign]
+        acknowledge_early(store)
 
 
 async def write(folder: Path, variant: str, seed: int, events: int) -> None:

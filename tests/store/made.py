@@ -1,6 +1,7 @@
 """Rows for the tests of stores, and ways to wait for them."""
 
 import asyncio
+import sqlite3
 from typing import Any
 
 from reactor.model.event import Event
@@ -91,3 +92,18 @@ async def stored(store: Store, *writes: Write) -> None:
 def refuse(error: Exception) -> None:
     """What a store calls that must not fail."""
     raise AssertionError(error)
+
+
+class Failing(sqlite3.Connection):
+    """A connection on which everything fails, with a code of SQLite."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(":memory:")
+        self.code = code
+        self.asked = 0
+
+    def execute(self, *_asked: Any) -> sqlite3.Cursor:
+        self.asked += 1
+        error = sqlite3.OperationalError("made to fail")
+        error.sqlite_errorcode = self.code
+        raise error

@@ -11,7 +11,7 @@ from reactor.errors import StorageFailed
 from reactor.model.execution import State
 from reactor.store import Query, Write
 from reactor.store.sqlite import open_sqlite
-from tests.store.made import an_event, an_id, refuse, started, stored
+from tests.store.made import Failing, an_event, an_id, refuse, started, stored
 
 ONE, TWO = an_id(1), an_id(2)
 LARGE = "x" * (2 << 20)
@@ -89,6 +89,23 @@ async def test_who_waits_for_a_chore_hears_of_the_failure(reopen):
     with pytest.raises(StorageFailed):
         await store.close(clean=True)
     assert failures.qsize() == 1
+
+
+async def test_a_disk_that_cannot_be_read_is_noted_too(reopen):
+    """The next run knows that no execution ended this one."""
+    failures: asyncio.Queue[StorageFailed] = asyncio.Queue()
+    store = await reopen(on_failure=failures.put_nowait)
+    store.gates._lookup = Failing(sqlite3.SQLITE_IOERR)
+
+    store.gates.find([("flow", "trigger", "gate", "key")], pytest.fail)
+    failure = await asyncio.wait_for(failures.get(), 10)
+
+    assert str(failure) == "the store cannot be read: made to fail"
+    with pytest.raises(StorageFailed):
+        await store.close(clean=True)
+    store = await reopen()
+    await store.close(clean=True)
+    assert store.after_failure
 
 
 async def test_an_error_of_our_own_stops_the_store_too(reopen):

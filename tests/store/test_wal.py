@@ -2,14 +2,13 @@
 
 import asyncio
 import sqlite3
-from typing import Any
 
 import pytest
 
 from reactor.errors import StorageFailed
 from reactor.store.sqlite import open_sqlite
 from reactor.store.wal import Log
-from tests.store.made import an_id, refuse, started, stored
+from tests.store.made import Failing, an_id, refuse, started, stored
 
 
 @pytest.mark.parametrize("threads", [False, True])
@@ -25,21 +24,6 @@ async def test_the_log_does_not_grow_for_ever(tmp_path, clock, threads):
     await store.close(clean=True)
     assert max(sizes) < 2 << 20
     assert max(sizes) == max(sizes[:100])
-
-
-class Failing(sqlite3.Connection):
-    """A connection whose checkpoints fail."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(":memory:")
-        self.code = code
-        self.asked = 0
-
-    def execute(self, *_asked: Any) -> sqlite3.Cursor:
-        self.asked += 1
-        error = sqlite3.OperationalError("made to fail")
-        error.sqlite_errorcode = self.code
-        raise error
 
 
 def test_no_room_for_it_is_the_next_commit_s_business():

@@ -71,12 +71,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.system]
 @pytest.fixture(scope="session")
 def built():
     """Both forms, built again if they are older than their sources."""
-    build = ROOT / "packaging" / "build_binary.sh"
-    done = subprocess.run([build], capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode == LACKING:
-        missing = pytest.fail if "REACTOR_REQUIRE_BROKERS" in os.environ else pytest.skip
-        missing(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
+    build("build_binary.sh")
     return FORMS
 
 
@@ -224,12 +219,7 @@ def ready(daemon: subprocess.Popen[bytes]) -> str:
 
 def test_the_debian_package_holds_a_service(built, tmp_path):
     """Program, command, unit and settings are in their places; what a person edits is kept."""
-    build = ROOT / "packaging" / "build_deb.sh"
-    done = subprocess.run([build], capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode == LACKING:
-        missing = pytest.fail if "REACTOR_REQUIRE_BROKERS" in os.environ else pytest.skip
-        missing(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
+    build("build_deb.sh")
     (package,) = (ROOT / "dist").glob(f"reactor_{__version__}_*.deb")
 
     subprocess.run(["dpkg-deb", "--raw-extract", package, tmp_path], check=True)
@@ -242,6 +232,17 @@ def test_the_debian_package_holds_a_service(built, tmp_path):
     assert kept == ["/etc/reactor/reactor.yaml"]
     assert all((tmp_path / name.lstrip("/")).is_file() for name in kept)
     assert (tmp_path / "etc/reactor/flows").is_dir()
+
+
+def build(script: str) -> None:
+    """Run a build; what this machine lacks for it is said aloud."""
+    done = subprocess.run(
+        [ROOT / "packaging" / script], capture_output=True, text=True, timeout=600, check=False
+    )
+    if done.returncode == LACKING:
+        missing = pytest.fail if "REACTOR_REQUIRE_BROKERS" in os.environ else pytest.skip
+        missing(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
 
 
 def post(address: str, path: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.proof.disks import fill
 from tests.system.conftest import Daemon, eventually
 
 HOOK = "flow: hook\nwhen: {http: {path: /hook, verify: none}}\ndo: [{log: hi}]\n"
@@ -95,17 +96,6 @@ def test_a_full_disk_is_survived(daemon: Daemon, small_disk: Path) -> None:
     assert {runs.get(execution) for execution in sender.accepted.values()} == {"ok"}
     assert runs.keys() == set(sender.accepted.values())
     assert daemon.stop() == 0
-
-
-def fill(file: Path) -> None:
-    """Take all the room that there is."""
-    with file.open("wb", buffering=0) as filler:
-        for size in (1 << 20, 1 << 12):
-            try:
-                while True:
-                    filler.write(bytes(size))
-            except OSError:
-                continue
 
 
 def test_a_file_that_may_not_grow(daemon: Daemon) -> None:
